@@ -1,0 +1,85 @@
+//! What happened to a breaker, as values to be published.
+
+use crate::{Fired, Mode, PhaseName, Tick};
+
+/// One thing that happened to a breaker.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// It entered a phase.
+    Phase(Transition),
+    /// Somebody or time changed who decides.
+    Mode(ModeChange),
+}
+
+impl Change {
+    /// When it happened, which may be before anybody looked.
+    pub fn at(&self) -> Tick {
+        match self {
+            Change::Phase(transition) => transition.at,
+            Change::Mode(change) => change.at,
+        }
+    }
+}
+
+/// The entry into a phase. There is exactly one for each generation (invariant B-2).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// The phase before.
+    pub from: PhaseName,
+    /// The phase entered.
+    pub to: PhaseName,
+    /// The number of the phase entered.
+    pub generation: u64,
+    /// When.
+    pub at: Tick,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a phase was entered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A rule fired.
+    Tripped(Fired),
+    /// The open phase was over.
+    RecoveryDue,
+    /// Enough probes succeeded.
+    ProbesSucceeded,
+    /// Not enough probes could succeed any more.
+    ProbesFailed,
+    /// Probes were under way, but nothing was learnt.
+    RoundStalled,
+    /// `Command::Trip` or `Command::OpenFor`.
+    Ordered,
+    /// `Command::Reset`.
+    Reset,
+}
+
+impl Cause {
+    /// The name in metrics and API; for a trip, the rule's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Tripped(fired) => fired.rule.name(),
+            Cause::RecoveryDue => "recovery_due",
+            Cause::ProbesSucceeded => "probes_succeeded",
+            Cause::ProbesFailed => "probes_failed",
+            Cause::RoundStalled => "round_stalled",
+            Cause::Ordered => "ordered",
+            Cause::Reset => "reset",
+        }
+    }
+}
+
+/// A change of who decides.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct ModeChange {
+    /// The mode before.
+    pub from: Mode,
+    /// The mode now.
+    pub to: Mode,
+    /// When.
+    pub at: Tick,
+    /// When an operator's override ends; `None` if this is the configured mode.
+    pub until: Option<Tick>,
+}

@@ -1,0 +1,52 @@
+//! The pure decision core of Panelboard.
+//!
+//! Everything a circuit breaker decides is decided here, as functions of `(settings, state, now,
+//! input)`. Nothing in this crate reads a clock, draws a random number, blocks, allocates on a hot
+//! path, or knows of threads: time is a [`Tick`] argument, randomness is a seed given at creation.
+//! Shells (the lock-free breaker, the simulator, the golden scenarios) supply those and act on the
+//! answers.
+//!
+//! | module | decides |
+//! | --- | --- |
+//! | [`state`] | phase and mode: who is let through, what a result does, what time alone does |
+//! | [`round`] | half-open: how many probes, when the round is won, lost or stuck |
+//! | [`evidence`], [`window`], [`rules`] | closed: what counts, and when it is enough to trip |
+//! | [`backoff`], [`pace`] | for how long |
+//! | [`settings`], [`presets`] | the checked numbers all of the above read |
+//! | [`machine`] | the reference breaker: all of it in plain values |
+//!
+//! No floats take part in a decision: ratios are basis points, times are integer nanoseconds, and
+//! arithmetic saturates.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod backoff;
+pub mod catalog;
+pub mod change;
+pub mod evidence;
+mod kind;
+pub mod limits;
+pub mod machine;
+mod outcome;
+pub mod pace;
+pub mod presets;
+mod ratio;
+pub mod round;
+pub mod rules;
+pub mod settings;
+pub mod state;
+mod time;
+pub mod window;
+
+pub use catalog::Catalog;
+pub use change::{Cause, Change, ModeChange, Transition};
+pub use kind::{Kind, KindSet, OtherKind};
+pub use outcome::{Outcome, Speed};
+pub use ratio::{InvalidRatio, Ratio};
+pub use rules::{Fired, Rule, Tally};
+pub use settings::{Backoff, Jitter, Settings, SettingsBuilder, SettingsError, WindowSpec};
+pub use state::{Command, Decision, Mode, PhaseName, Reason, State, Ticket, Verdict};
+pub use time::Tick;

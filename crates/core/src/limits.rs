@@ -1,0 +1,29 @@
+//! What a setting may be. The builder, the config checker and the JSON Schema all read these.
+
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+/// Nothing a breaker waits for may take longer than this; more is a slip of the pen.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Shortest duration of a timeout, wait or bound.
+pub const SHORTEST: Duration = Duration::from_millis(1);
+
+/// `failure_threshold`, `failure_count`.
+pub const FAILURES: RangeInclusive<u32> = 1..=65_535;
+
+/// `min_calls`.
+pub const MIN_CALLS: RangeInclusive<u32> = 1..=1_000_000_000;
+
+/// `window` in calls.
+pub const WINDOW_CALLS: RangeInclusive<u32> = 1..=100_000;
+
+/// `window` in time. Below, its tenths are finer than the coarse clock's steps.
+pub const WINDOW_TIME: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+
+/// `half_open_max_calls`, `success_threshold`, `probe_calls`.
+pub const PROBES: RangeInclusive<u32> = 1..=1_000;
+
+/// `backoff.multiplier`, in thousandths: 1 to 100.
+pub const MULTIPLIER_MILLIS: RangeInclusive<u32> = 1_000..=100_000;

@@ -1,0 +1,221 @@
+//! The reference breaker: the kernels put together in plain values, for one thread.
+//!
+//! It is what the lock-free breaker is held to, step by step; the simulator runs on it; and it
+//! serves wherever speed does not matter.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::evidence::Evidence;
+use crate::{
+    Change, Command, Decision, Fired, Kind, Outcome, Reason, Settings, Speed, State, Tick, Ticket,
+    Verdict,
+};
+
+/// A whole breaker in plain values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Machine {
+    settings: Settings,
+    state: State,
+    evidence: Evidence,
+    counters: Counters,
+}
+
+/// What can happen to a breaker.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// Somebody looks.
+    Look,
+    /// A call wants through; it may hold a probe's slot for `lease`.
+    Acquire {
+        /// How long.
+        lease: Duration,
+    },
+    /// A call that was let through has ended.
+    Settle {
+        /// What it was let through on.
+        ticket: Ticket,
+        /// What came of it.
+        outcome: Outcome,
+        /// How fast it was.
+        speed: Speed,
+    },
+    /// A call that is still running has passed the slow bound.
+    MarkSlow {
+        /// What it was let through on.
+        ticket: Ticket,
+    },
+    /// Somebody orders something.
+    Command(Command),
+    /// The settings change.
+    Reconfigure(Settings),
+}
+
+/// What a breaker makes of an input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The answer to [`Input::Acquire`].
+    pub decision: Option<Decision>,
+    /// The answer to [`Input::Settle`].
+    pub verdict: Option<Verdict>,
+    /// What happened, in the order in which it did.
+    pub changes: Vec<Change>,
+}
+
+/// What was counted, ever.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Calls let through.
+    pub admitted: u64,
+    /// Calls that ended in success.
+    pub success: u64,
+    /// Calls that failed, by [`Kind::index`].
+    pub failures: [u64; Kind::COUNT],
+    /// Calls that ended neutral.
+    pub neutral: u64,
+    /// Calls that ended in pushback.
+    pub pushback: u64,
+    /// Results that came too late to be weighed.
+    pub late: u64,
+    /// Calls found slow.
+    pub slow: u64,
+    /// Calls refused, by [`Reason::index`].
+    pub rejected: [u64; Reason::ALL.len()],
+    /// Calls let through in observe mode that would have been refused.
+    pub would_reject: u64,
+}
+
+// ===== impl Machine =====
+
+impl Machine {
+    /// A closed breaker that has seen nothing.
+    pub fn new(settings: Settings, seed: u64, now: Tick) -> Machine {
+        Machine {
+            settings,
+            state: State::new(seed, now),
+            evidence: Evidence::new(&settings),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The one door in.
+    pub fn step(&mut self, now: Tick, input: Input) -> Step {
+        let (mut decision, mut verdict, mut changes) = (None, None, Vec::new());
+        let (settings, log) = (self.settings, &mut changes);
+        match input {
+            Input::Look => self.state.look(&settings, now, log),
+            Input::Acquire { lease } => {
+                let answer = self.state.acquire(&settings, now, lease, log);
+                self.counters.count_decision(answer);
+                decision = Some(answer);
+            }
+            Input::Settle { ticket, outcome, speed } => {
+                let outcome = settings.regard(outcome);
+                let given = self.state.settle(&settings, now, ticket, (outcome, speed), log);
+                self.counters.count_end(given, outcome, speed);
+                if given == Verdict::Weigh {
+                    let hint = match outcome {
+                        Outcome::Failure { retry_after, .. } => retry_after,
+                        _ => None,
+                    };
+                    let fired = self.evidence.record(&settings, now, outcome, speed);
+                    self.trip(fired, hint, now, log);
+                }
+                verdict = Some(given);
+            }
+            Input::MarkSlow { ticket } => {
+                self.counters.slow += 1;
+                let given = self.state.mark_slow(&settings, now, ticket, log);
+                if given == Verdict::Weigh {
+                    let fired = self.evidence.record_slow(&settings, now);
+                    self.trip(fired, None, now, log);
+                }
+            }
+            Input::Command(command) => self.state.command(&settings, now, command, log),
+            Input::Reconfigure(settings) => {
+                self.state.look(&self.settings, now, log);
+                self.settings = settings;
+                self.evidence.reconfigure(&settings);
+                self.state.look(&settings, now, log);
+            }
+        }
+        // Entering a phase empties the windows.
+        if changes.iter().any(|change| matches!(change, Change::Phase(_))) {
+            self.evidence.clear();
+        }
+        Step { decision, verdict, changes }
+    }
+
+    fn trip(
+        &mut self,
+        fired: Option<Fired>,
+        hint: Option<Duration>,
+        now: Tick,
+        log: &mut Vec<Change>,
+    ) {
+        if let Some(fired) = fired {
+            let closed_for = now.since(self.state.entered());
+            let proven = self.evidence.fills_a_window(&self.settings, closed_for);
+            self.state.trip(&self.settings, now, fired, (hint, proven), log);
+        }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Phase and mode, as of the last step.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Streak and window.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// What was counted, ever.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+// ===== impl Counters =====
+
+impl Counters {
+    /// Calls that failed, of any kind.
+    pub fn failure(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+
+    /// Calls let through whose end is not known yet (invariant B-11).
+    pub fn in_flight(&self) -> u64 {
+        let ended = self.success + self.failure() + self.neutral + self.pushback + self.late;
+        self.admitted.saturating_sub(ended)
+    }
+
+    fn count_decision(&mut self, decision: Decision) {
+        match decision {
+            Decision::Admit { would_reject, .. } => {
+                self.admitted += 1;
+                self.would_reject += u64::from(would_reject.is_some());
+            }
+            Decision::Reject { reason, .. } => self.rejected[reason.index()] += 1,
+        }
+    }
+
+    fn count_end(&mut self, verdict: Verdict, outcome: Outcome, speed: Speed) {
+        self.slow += u64::from(speed == Speed::Slow);
+        if verdict == Verdict::Late {
+            self.late += 1;
+            return;
+        }
+        match outcome {
+            Outcome::Success => self.success += 1,
+            Outcome::Failure { kind, .. } => self.failures[kind.index()] += 1,
+            Outcome::Neutral => self.neutral += 1,
+            Outcome::Pushback { .. } => self.pushback += 1,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What came of a guarded call.
+
+use core::time::Duration;
+
+use crate::Kind;
+
+/// What came of a guarded call, as far as the dependency is concerned.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The dependency did its job (also: it rightly refused, as with most HTTP 4xx).
+    Success,
+    /// The dependency failed.
+    Failure {
+        /// How.
+        kind: Kind,
+        /// When the dependency said to come back. It can only lengthen an open phase that this
+        /// very failure starts.
+        retry_after: Option<Duration>,
+    },
+    /// Says nothing of the dependency: cancelled, ignored, refused locally.
+    Neutral,
+    /// The dependency is alive and asked us to slow down (HTTP 429, 529).
+    Pushback {
+        /// When it said to come back.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Outcome {
+    /// A failure without a hint.
+    pub const fn failure(kind: Kind) -> Outcome {
+        Outcome::Failure { kind, retry_after: None }
+    }
+
+    /// A pushback with or without a hint.
+    pub const fn pushback(retry_after: Option<Duration>) -> Outcome {
+        Outcome::Pushback { retry_after }
+    }
+
+    /// The name in metrics and API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::Failure { .. } => "failure",
+            Outcome::Neutral => "neutral",
+            Outcome::Pushback { .. } => "pushback",
+        }
+    }
+}
+
+/// How a call's duration compares with `slow_call_duration`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub enum Speed {
+    /// Not judged: no slow rule, or this call was already marked slow while it ran.
+    #[default]
+    Unjudged,
+    /// Shorter than the bound.
+    Fast,
+    /// The bound or longer.
+    Slow,
+}

@@ -1,0 +1,203 @@
+//! Settings that have served particular kinds of dependency.
+//!
+//! The numbers come from the systems Panelboard replaces, where they ran in production. Each
+//! preset is a layer: lay your own settings [`over`](SettingsBuilder::over) it, or go on building.
+//!
+//! ```
+//! use panelboard_core::presets;
+//!
+//! let settings = presets::auth().failure_threshold(3).build()?;
+//! assert_eq!(settings.failure_threshold(), Some(3));
+//! # Ok::<(), panelboard_core::SettingsError>(())
+//! ```
+
+use core::time::Duration;
+
+use crate::{Settings, SettingsBuilder};
+
+/// Makes a layer of settings.
+pub type Preset = fn() -> SettingsBuilder;
+
+/// Every preset by its name in config, in alphabetical order.
+pub const ALL: [(&str, Preset); 16] = [
+    ("agent", agent),
+    ("auth", auth),
+    ("cache", cache),
+    ("clickhouse", clickhouse),
+    ("code_generator", code_generator),
+    ("cot_engine", cot_engine),
+    ("data_analyst", data_analyst),
+    ("database", database),
+    ("docker", docker),
+    ("external_api", external_api),
+    ("file_system", file_system),
+    ("llm", llm),
+    ("network", network),
+    ("redis", redis),
+    ("visualization", visualization),
+    ("websocket", websocket),
+];
+
+/// The preset of this name.
+pub fn by_name(name: &str) -> Option<SettingsBuilder> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, preset)| preset())
+}
+
+/// What all presets but the consecutive-only ones start from.
+fn base() -> SettingsBuilder {
+    Settings::builder()
+        .success_threshold(3)
+        .recovery_timeout(secs(60))
+        .half_open_max_calls(3)
+        .timeout(secs(30))
+        .window(10_u32)
+        .failure_rate(0.5)
+        .min_calls(3)
+        .slow_call_duration(secs(5))
+        .backoff_multiplier(2.0)
+        .jitter_share(0.1)
+        .backoff_max(secs(300))
+}
+
+/// Consecutive failures only, and the open phase does not grow.
+fn consecutive(failures: u32, recovery: u64, successes: u32, timeout: u64) -> SettingsBuilder {
+    base()
+        .failure_threshold(failures)
+        .recovery_timeout(secs(recovery))
+        .success_threshold(successes)
+        .timeout(secs(timeout))
+        .failure_rate(None)
+        .slow_call_duration(None)
+        .backoff_multiplier(1.0)
+}
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A relational database.
+pub fn database() -> SettingsBuilder {
+    base()
+        .failure_threshold(3)
+        .recovery_timeout(secs(30))
+        .success_threshold(2)
+        .timeout(secs(10))
+        .window(8_u32)
+        .failure_rate(0.6)
+}
+
+/// An authentication service.
+pub fn auth() -> SettingsBuilder {
+    base().failure_threshold(5).timeout(secs(15)).window(12_u32)
+}
+
+/// A language-model API: slow by nature, and rate limits are pushback, not failures.
+pub fn llm() -> SettingsBuilder {
+    base()
+        .failure_threshold(10)
+        .recovery_timeout(secs(10))
+        .success_threshold(2)
+        .timeout(secs(60))
+        .window(6_u32)
+        .failure_rate(0.4)
+        .slow_call_duration(secs(30))
+}
+
+/// A `ClickHouse` server.
+pub fn clickhouse() -> SettingsBuilder {
+    base().failure_threshold(4).recovery_timeout(secs(45)).timeout(secs(20))
+}
+
+/// A Redis server.
+pub fn redis() -> SettingsBuilder {
+    base()
+        .failure_threshold(5)
+        .recovery_timeout(secs(20))
+        .success_threshold(2)
+        .timeout(secs(5))
+        .window(15_u32)
+        .failure_rate(0.6)
+}
+
+/// An agent that works for minutes.
+pub fn agent() -> SettingsBuilder {
+    base()
+        .failure_threshold(3)
+        .timeout(secs(120))
+        .half_open_max_calls(2)
+        .slow_call_duration(secs(120))
+}
+
+/// A WebSocket back end, judged at connect and at abnormal close.
+pub fn websocket() -> SettingsBuilder {
+    base().failure_threshold(5).recovery_timeout(secs(30)).success_threshold(2).timeout(secs(10))
+}
+
+/// A test harness that starts containers.
+pub fn docker() -> SettingsBuilder {
+    base().failure_threshold(3).recovery_timeout(secs(30)).success_threshold(1).timeout(secs(60))
+}
+
+/// Somebody else's HTTP API.
+pub fn external_api() -> SettingsBuilder {
+    base().failure_threshold(5)
+}
+
+/// A cache that one can do without.
+pub fn cache() -> SettingsBuilder {
+    base().failure_threshold(10).recovery_timeout(secs(15)).timeout(secs(5)).half_open_max_calls(5)
+}
+
+/// A file system, local or mounted.
+pub fn file_system() -> SettingsBuilder {
+    base().failure_threshold(3).recovery_timeout(secs(45)).half_open_max_calls(2)
+}
+
+/// A peer on the network.
+pub fn network() -> SettingsBuilder {
+    base().failure_threshold(5).recovery_timeout(secs(30))
+}
+
+/// Model calls that analyse data.
+pub fn data_analyst() -> SettingsBuilder {
+    consecutive(3, 60, 2, 30)
+}
+
+/// Model calls that generate code.
+pub fn code_generator() -> SettingsBuilder {
+    consecutive(2, 45, 2, 45)
+}
+
+/// Model calls that correct a chain of thought.
+pub fn cot_engine() -> SettingsBuilder {
+    consecutive(3, 60, 2, 40)
+}
+
+/// Model calls that draw charts.
+pub fn visualization() -> SettingsBuilder {
+    consecutive(2, 30, 1, 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_builds_and_is_found_by_name() {
+        for (name, preset) in ALL {
+            let settings = preset().build().unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(by_name(name).unwrap().build(), Ok(settings));
+        }
+        assert!(ALL.is_sorted_by_key(|(name, _)| *name));
+        assert_eq!(by_name("nonsense"), None);
+    }
+
+    #[test]
+    fn consecutive_presets_have_no_other_rule() {
+        for name in ["data_analyst", "code_generator", "cot_engine", "visualization"] {
+            let settings = by_name(name).unwrap().build().unwrap();
+            assert!(!settings.has_window_rule(), "{name}");
+            assert_eq!(settings.backoff().multiplier_millis(), 1_000, "{name}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Half-open: one round of probes.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{Settings, Tick};
+
+/// A round in which probes are under way but nothing is learnt goes back to open after this long
+/// (or after one lease, if that is longer: a slow dependency must be able to answer one probe).
+pub const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// One round of probes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Round {
+    leases: Vec<Lease>,
+    next_probe: u32,
+    successes: u32,
+    failures: u32,
+    stalled_at: Option<Tick>,
+}
+
+/// A probe's claim to its slot.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Lease {
+    probe: u32,
+    until: Tick,
+    /// It was found slow while still running, and that was its vote.
+    voted: bool,
+}
+
+/// What a probe gave back with its slot.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Returned {
+    /// Its vote is still to be cast.
+    WithVote,
+    /// It had voted while it ran.
+    Voted,
+    /// Nothing: its lease had run out, and with it its vote.
+    Expired,
+}
+
+/// Where a round stands.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Not decided.
+    Undecided,
+    /// Enough probes succeeded.
+    Won,
+    /// Not enough can succeed any more.
+    Lost,
+}
+
+impl Round {
+    /// Lends a slot to a new probe, or says when the next slot is known to be free at the latest.
+    ///
+    /// At most `half_open_max_calls` are lent at a time, and never more than could still matter:
+    /// probes in flight and votes cast stay within `probe_calls`.
+    pub fn admit(&mut self, settings: &Settings, now: Tick, lease: Duration) -> Result<u32, Tick> {
+        self.leases.retain(|lease| lease.until > now);
+        let undecided = self.leases.iter().filter(|lease| !lease.voted).count() as u32;
+        let votes = self.successes + self.failures;
+        if self.leases.len() as u32 >= settings.half_open_max_calls
+            || undecided + votes >= settings.probe_calls
+        {
+            return Err(self.leases.iter().map(|lease| lease.until).min().unwrap_or(now));
+        }
+        let probe = self.next_probe;
+        self.next_probe += 1;
+        self.leases.push(Lease { probe, until: now.after(lease), voted: false });
+        self.stalled_at.get_or_insert(now.after(lease.max(STALLED_AFTER)));
+        Ok(probe)
+    }
+
+    /// Takes a probe's slot back.
+    pub fn give_back(&mut self, probe: u32, now: Tick) -> Returned {
+        let Some(at) = self.leases.iter().position(|lease| lease.probe == probe) else {
+            return Returned::Expired;
+        };
+        match self.leases.swap_remove(at) {
+            lease if lease.until <= now => Returned::Expired,
+            lease if lease.voted => Returned::Voted,
+            _ => Returned::WithVote,
+        }
+    }
+
+    /// Counts a probe that is still running as slow, which is a vote against. It keeps its slot.
+    /// `false` if it has no vote left.
+    pub fn vote_slow(&mut self, probe: u32, now: Tick) -> bool {
+        let lease = self.leases.iter_mut().find(|lease| lease.probe == probe);
+        match lease {
+            Some(lease) if lease.until > now && !lease.voted => lease.voted = true,
+            _ => return false,
+        }
+        self.vote(false);
+        true
+    }
+
+    /// Counts a vote.
+    pub fn vote(&mut self, success: bool) {
+        // Something was learnt, so the round is not stalled; its clock starts with the next probe.
+        self.stalled_at = None;
+        if success {
+            self.successes += 1;
+        } else {
+            self.failures += 1;
+        }
+    }
+
+    /// The dependency asked to wait: so does the round.
+    pub fn wait(&mut self) {
+        self.stalled_at = None;
+    }
+
+    /// Where the round stands under these settings.
+    pub fn standing(&self, settings: &Settings) -> Standing {
+        if self.successes >= settings.success_threshold {
+            Standing::Won
+        } else if settings.probe_calls.saturating_sub(self.failures) < settings.success_threshold {
+            Standing::Lost
+        } else {
+            Standing::Undecided
+        }
+    }
+
+    /// When the round goes back to open, if nothing is learnt before.
+    pub fn stalled_at(&self) -> Option<Tick> {
+        self.stalled_at
+    }
+
+    /// Probes in flight whose leases hold now.
+    pub fn in_flight(&self, now: Tick) -> u32 {
+        self.leases.iter().filter(|lease| lease.until > now).count() as u32
+    }
+
+    /// Probes that succeeded.
+    pub fn successes(&self) -> u32 {
+        self.successes
+    }
+
+    /// Probes that failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+}

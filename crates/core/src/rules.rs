@@ -1,0 +1,260 @@
+//! When it is enough to trip.
+//!
+//! The rules are asked only when something bad was recorded: a success never opens a breaker,
+//! even if old successes have meanwhile left the window.
+
+use core::fmt;
+
+use crate::{Ratio, Settings};
+
+/// What is in the window.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Calls that ended with success or failure.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Calls whose speed is known.
+    pub timed: u64,
+    /// Those that were slow.
+    pub slow: u64,
+}
+
+/// The rule that fired.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Rule {
+    /// `failure_threshold` failures in a row.
+    ConsecutiveFailures,
+    /// `failure_rate` of the calls in the window.
+    FailureRate,
+    /// `failure_count` failures in the window.
+    FailureCount,
+    /// `slow_call_rate` of the calls in the window.
+    SlowRate,
+}
+
+impl Rule {
+    /// The name in metrics, API and the explain sentence.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rule::ConsecutiveFailures => "consecutive_failures",
+            Rule::FailureRate => "failure_rate",
+            Rule::FailureCount => "failure_count",
+            Rule::SlowRate => "slow_rate",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A rule that fired, with the numbers it fired on and the thresholds in force at that moment.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Fired {
+    /// Which.
+    pub rule: Rule,
+    /// Failures in a row.
+    pub streak: u32,
+    /// What the window held.
+    pub tally: Tally,
+    /// The thresholds.
+    pub thresholds: Thresholds,
+}
+
+/// The thresholds a rule was held against.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Thresholds {
+    /// `failure_threshold`.
+    pub streak: Option<u32>,
+    /// `failure_rate`.
+    pub failure_rate: Option<Ratio>,
+    /// `failure_count`.
+    pub failure_count: Option<u32>,
+    /// `slow_call_rate`, if calls are timed.
+    pub slow_rate: Option<Ratio>,
+    /// `min_calls`.
+    pub min_calls: u32,
+}
+
+impl Thresholds {
+    /// The thresholds of these settings.
+    pub fn of(settings: &Settings) -> Thresholds {
+        Thresholds {
+            streak: settings.failure_threshold,
+            failure_rate: settings.failure_rate,
+            failure_count: settings.failure_count,
+            slow_rate: settings.has_slow_rule().then_some(settings.slow_call_rate),
+            min_calls: settings.min_calls,
+        }
+    }
+}
+
+/// What was just recorded, as far as the rules care.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Bad {
+    /// A failure.
+    pub failure: bool,
+    /// A slow call.
+    pub slow: bool,
+}
+
+impl Bad {
+    /// Whether the rules need asking at all.
+    pub const fn any(self) -> bool {
+        self.failure || self.slow
+    }
+}
+
+/// The first rule that fires on `bad`, given that it is already part of `streak` and `tally`.
+pub fn judge(settings: &Settings, bad: Bad, streak: u32, tally: Tally) -> Option<Fired> {
+    let fired = |rule| Fired { rule, streak, tally, thresholds: Thresholds::of(settings) };
+    if bad.failure {
+        if streak_fires(settings, streak) {
+            return Some(fired(Rule::ConsecutiveFailures));
+        }
+        if rate_fires(settings.failure_rate, settings.min_calls, tally.failures, tally.calls) {
+            return Some(fired(Rule::FailureRate));
+        }
+        if settings.failure_count.is_some_and(|count| tally.failures >= u64::from(count)) {
+            return Some(fired(Rule::FailureCount));
+        }
+    }
+    let slow_rate = Thresholds::of(settings).slow_rate;
+    if bad.slow && rate_fires(slow_rate, settings.min_calls, tally.slow, tally.timed) {
+        return Some(fired(Rule::SlowRate));
+    }
+    None
+}
+
+/// Whether so many failures in a row trip.
+pub fn streak_fires(settings: &Settings, streak: u32) -> bool {
+    settings.failure_threshold.is_some_and(|threshold| streak >= threshold)
+}
+
+/// How many more bad events, counting from the next, must be recorded before a window rule can
+/// fire, if nothing leaves the window meanwhile.
+///
+/// `1` means the very next one might. Good events only push the moment further away, except that
+/// they help to reach `min_calls`; that much of them is assumed. So a shell that has read the whole
+/// window once may count this down instead of reading it at every failure.
+pub fn slack(settings: &Settings, tally: Tally) -> u64 {
+    let Thresholds { failure_rate, slow_rate, min_calls, .. } = Thresholds::of(settings);
+    let by_count = match settings.failure_count {
+        Some(count) => u64::from(count).saturating_sub(tally.failures).max(1),
+        None => u64::MAX,
+    };
+    by_count.min(rate_slack(failure_rate, min_calls, tally.failures, tally.calls)).min(rate_slack(
+        slow_rate,
+        min_calls,
+        tally.slow,
+        tally.timed,
+    ))
+}
+
+fn rate_fires(rate: Option<Ratio>, min_calls: u32, bad: u64, all: u64) -> bool {
+    rate.is_some_and(|rate| all >= u64::from(min_calls) && rate.reached_by(bad, all))
+}
+
+/// The least `k` with `(bad + k) / max(min_calls, all + k) >= rate`.
+fn rate_slack(rate: Option<Ratio>, min_calls: u32, bad: u64, all: u64) -> u64 {
+    let Some(rate) = rate else { return u64::MAX };
+    let (points, one) = (u128::from(rate.as_basis_points()), u128::from(Ratio::SCALE));
+    let (bad, all, min_calls) = (u128::from(bad), u128::from(all), u128::from(min_calls));
+    let to_fill = (points * min_calls).div_ceil(one).saturating_sub(bad);
+    let missing = (points * all).saturating_sub(one * bad);
+    let to_reach = match one - points {
+        0 if missing == 0 => 0,
+        // At a rate of 1, one success in the window is one too many until it leaves.
+        0 => u128::MAX,
+        per_event => missing.div_ceil(per_event),
+    };
+    u64::try_from(to_fill.max(to_reach).max(1)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn settings() -> Settings {
+        Settings::default()
+    }
+
+    fn failures(failures: u64, calls: u64) -> Tally {
+        Tally { calls, failures, ..Tally::default() }
+    }
+
+    const FAILURE: Bad = Bad { failure: true, slow: false };
+
+    #[test]
+    fn thresholds_are_met_by_equality() {
+        let fired = judge(&settings(), FAILURE, 5, Tally::default()).unwrap();
+        assert_eq!(fired.rule, Rule::ConsecutiveFailures);
+        assert_eq!(judge(&settings(), FAILURE, 4, Tally::default()), None);
+        let fired = judge(&settings(), FAILURE, 1, failures(5, 10)).unwrap();
+        assert_eq!(fired.rule, Rule::FailureRate);
+    }
+
+    /// B-5: fewer than `min_calls` never trips a rate rule.
+    #[test]
+    fn b5_rate_rules_wait_for_min_calls() {
+        assert_eq!(judge(&settings(), FAILURE, 1, failures(9, 9)), None);
+        assert!(judge(&settings(), FAILURE, 1, failures(9, 10)).is_some());
+    }
+
+    #[test]
+    fn a_slow_success_asks_only_the_slow_rule() {
+        let settings = Settings::builder()
+            .slow_call_duration(core::time::Duration::from_secs(1))
+            .min_calls(1)
+            .build()
+            .unwrap();
+        let slow = Bad { failure: false, slow: true };
+        let tally = Tally { calls: 10, failures: 9, timed: 10, slow: 7 };
+        assert_eq!(judge(&settings, slow, 0, tally), None);
+        let fired = judge(&settings, slow, 0, Tally { slow: 8, ..tally }).unwrap();
+        assert_eq!(fired.rule, Rule::SlowRate);
+    }
+
+    #[test]
+    fn slack_is_one_when_the_next_failure_may_trip() {
+        assert_eq!(slack(&settings(), failures(4, 9)), 1);
+        assert_eq!(slack(&settings(), failures(0, 1000)), 1000);
+        assert_eq!(slack(&settings(), failures(0, 0)), 5);
+        let off = Settings::builder().failure_rate(None).build().unwrap();
+        assert_eq!(slack(&off, failures(3, 3)), u64::MAX);
+    }
+
+    proptest! {
+        /// Whatever successes and failures follow, no rule fires earlier than the slack says; and
+        /// with the friendliest successes one fires exactly then.
+        #[test]
+        fn slack_is_the_least_number_of_bad_events_to_fire(
+            rate in 1_u16..=10_000,
+            min_calls in 1_u32..50,
+            calls in 0_u64..200,
+            failed in 0_u64..200,
+            good in 0_u64..60,
+        ) {
+            let failed = failed.min(calls);
+            let share = f64::from(rate) / 10_000.0;
+            let settings =
+                Settings::builder().failure_rate(share).min_calls(min_calls).failure_threshold(None);
+            let settings = settings.build().unwrap();
+            let slack = slack(&settings, failures(failed, calls));
+            prop_assert!(slack >= 1);
+            for k in 1..slack.min(300) {
+                let tally = failures(failed + k, calls + k + good);
+                prop_assert_eq!(judge(&settings, FAILURE, 0, tally), None);
+            }
+            if slack < 1_000_000 {
+                let all = (calls + slack).max(min_calls.into());
+                prop_assert!(judge(&settings, FAILURE, 0, failures(failed + slack, all)).is_some());
+            }
+        }
+    }
+}

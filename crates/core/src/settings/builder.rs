@@ -1,0 +1,454 @@
+//! Settings as they are being put together: every one of them may still be unsaid.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::{Debug, Display};
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use super::{Backoff, Jitter, Settings, SettingsError, WindowSpec};
+use crate::{Kind, KindSet, Mode, Ratio, limits};
+
+/// Builds [`Settings`]. What is not said keeps its default.
+///
+/// A builder is also one layer of a configuration: [`SettingsBuilder::over`] lays one over
+/// another.
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
+#[must_use]
+#[expect(
+    clippy::option_option,
+    reason = "outer: whether this layer says anything; inner: whether it says on or off"
+)]
+pub struct SettingsBuilder {
+    mode: Option<Mode>,
+    failure_threshold: Option<Option<u32>>,
+    failure_rate: Option<Option<f64>>,
+    failure_count: Option<Option<u32>>,
+    min_calls: Option<u32>,
+    window: Option<WindowSpec>,
+    slow_call_duration: Option<Option<Duration>>,
+    slow_call_rate: Option<f64>,
+    recovery_timeout: Option<Duration>,
+    backoff_multiplier: Option<f64>,
+    backoff_max: Option<Duration>,
+    jitter: Option<JitterInput>,
+    max_retry_after: Option<Duration>,
+    half_open_max_calls: Option<u32>,
+    success_threshold: Option<u32>,
+    probe_calls: Option<u32>,
+    timeout: Option<Option<Duration>>,
+    pace: Option<bool>,
+    ignore: Option<KindSet>,
+}
+
+/// Jitter before its share is checked.
+#[derive(Copy, Clone, PartialEq, Debug)]
+enum JitterInput {
+    Named(Jitter),
+    Share(f64),
+}
+
+impl From<Duration> for WindowSpec {
+    fn from(time: Duration) -> WindowSpec {
+        WindowSpec::Time(time)
+    }
+}
+
+impl From<u32> for WindowSpec {
+    fn from(calls: u32) -> WindowSpec {
+        WindowSpec::Calls(calls)
+    }
+}
+
+// ===== impl SettingsBuilder =====
+
+impl SettingsBuilder {
+    /// Who decides while no operator override is in force. Default: [`Mode::Auto`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Trips after so many failures in a row; `None` switches the rule off. Default: 5.
+    pub fn failure_threshold(mut self, failures: impl Into<Option<u32>>) -> Self {
+        self.failure_threshold = Some(failures.into());
+        self
+    }
+
+    /// Trips when this share of the calls in the window failed; `None` switches the rule off.
+    /// Above 0, at most 1. Default: 0.5.
+    pub fn failure_rate(mut self, share: impl Into<Option<f64>>) -> Self {
+        self.failure_rate = Some(share.into());
+        self
+    }
+
+    /// Trips after so many failures within the window; `None` switches the rule off. Default: off.
+    pub fn failure_count(mut self, failures: impl Into<Option<u32>>) -> Self {
+        self.failure_count = Some(failures.into());
+        self
+    }
+
+    /// No rate rule trips on fewer calls than this in the window. Default: 10.
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = Some(calls);
+        self
+    }
+
+    /// Over what the rate and count rules look back: a [`Duration`], or a number of calls.
+    /// Default: 10 s.
+    pub fn window(mut self, window: impl Into<WindowSpec>) -> Self {
+        self.window = Some(window.into());
+        self
+    }
+
+    /// A call that takes this long or longer is slow; `None` switches the slow rule off.
+    /// Default: off.
+    pub fn slow_call_duration(mut self, bound: impl Into<Option<Duration>>) -> Self {
+        self.slow_call_duration = Some(bound.into());
+        self
+    }
+
+    /// Trips when this share of the calls in the window was slow. Default: 0.8.
+    pub fn slow_call_rate(mut self, share: f64) -> Self {
+        self.slow_call_rate = Some(share);
+        self
+    }
+
+    /// How long the breaker first stays open. Default: 5 s.
+    pub fn recovery_timeout(mut self, wait: Duration) -> Self {
+        self.recovery_timeout = Some(wait);
+        self
+    }
+
+    /// By what each failed recovery lengthens the open phase; 1 keeps it. Default: 2.
+    pub fn backoff_multiplier(mut self, factor: f64) -> Self {
+        self.backoff_multiplier = Some(factor);
+        self
+    }
+
+    /// How long the open phase may grow (or `recovery_timeout`, if that is longer). Default: 60 s.
+    pub fn backoff_max(mut self, max: Duration) -> Self {
+        self.backoff_max = Some(max);
+        self
+    }
+
+    /// How the open phase is spread. Default: 10 % more or less.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = Some(JitterInput::Named(jitter));
+        self
+    }
+
+    /// Spreads the open phase by up to this share more or less.
+    pub fn jitter_share(mut self, share: f64) -> Self {
+        self.jitter = Some(JitterInput::Share(share));
+        self
+    }
+
+    /// The longest a server's hint (`Retry-After`) is believed. Default: 5 min.
+    pub fn max_retry_after(mut self, max: Duration) -> Self {
+        self.max_retry_after = Some(max);
+        self
+    }
+
+    /// Probes in flight at most while half-open. Default: 1.
+    pub fn half_open_max_calls(mut self, calls: u32) -> Self {
+        self.half_open_max_calls = Some(calls);
+        self
+    }
+
+    /// Successful probes that close the breaker. Default: 3.
+    pub fn success_threshold(mut self, probes: u32) -> Self {
+        self.success_threshold = Some(probes);
+        self
+    }
+
+    /// Probes out of which `success_threshold` must succeed. Default: `success_threshold`.
+    pub fn probe_calls(mut self, probes: u32) -> Self {
+        self.probe_calls = Some(probes);
+        self
+    }
+
+    /// The attempt timeout that async calls enforce; `None` for none. Default: none.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Whether pushback holds calls back (`true`), or is only counted. Default: `true`.
+    pub fn pace(mut self, pace: bool) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// Failures of these kinds are neutral. Default: none.
+    pub fn ignore(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.ignore = Some(kinds.into_iter().collect());
+        self
+    }
+
+    /// Only failures of these kinds count; all others are neutral. The same setting as
+    /// [`ignore`](Self::ignore), said the other way round.
+    pub fn record(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.ignore = Some(kinds.into_iter().collect::<KindSet>().complement());
+        self
+    }
+
+    /// This layer laid over `below`: what this one says wins, what it does not say shows through.
+    pub fn over(self, below: SettingsBuilder) -> Self {
+        SettingsBuilder {
+            mode: self.mode.or(below.mode),
+            failure_threshold: self.failure_threshold.or(below.failure_threshold),
+            failure_rate: self.failure_rate.or(below.failure_rate),
+            failure_count: self.failure_count.or(below.failure_count),
+            min_calls: self.min_calls.or(below.min_calls),
+            window: self.window.or(below.window),
+            slow_call_duration: self.slow_call_duration.or(below.slow_call_duration),
+            slow_call_rate: self.slow_call_rate.or(below.slow_call_rate),
+            recovery_timeout: self.recovery_timeout.or(below.recovery_timeout),
+            backoff_multiplier: self.backoff_multiplier.or(below.backoff_multiplier),
+            backoff_max: self.backoff_max.or(below.backoff_max),
+            jitter: self.jitter.or(below.jitter),
+            max_retry_after: self.max_retry_after.or(below.max_retry_after),
+            half_open_max_calls: self.half_open_max_calls.or(below.half_open_max_calls),
+            success_threshold: self.success_threshold.or(below.success_threshold),
+            probe_calls: self.probe_calls.or(below.probe_calls),
+            timeout: self.timeout.or(below.timeout),
+            pace: self.pace.or(below.pace),
+            ignore: self.ignore.or(below.ignore),
+        }
+    }
+
+    /// Checks everything and fills in the defaults.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range ([`limits`]) or contradicts another.
+    pub fn build(self) -> Result<Settings, SettingsError> {
+        let base = Settings::default();
+        let success_threshold = within(
+            "success_threshold",
+            self.success_threshold.unwrap_or(base.success_threshold),
+            limits::PROBES,
+        )?;
+        let probe_calls =
+            within("probe_calls", self.probe_calls.unwrap_or(success_threshold), limits::PROBES)?;
+        if probe_calls < success_threshold {
+            return Err(SettingsError {
+                field: "probe_calls",
+                value: probe_calls.to_string(),
+                accepted: format!("success_threshold ({success_threshold}) or more"),
+            });
+        }
+        Ok(Settings {
+            mode: self.mode.unwrap_or(base.mode),
+            failure_threshold: self
+                .failure_threshold
+                .unwrap_or(base.failure_threshold)
+                .map(|n| within("failure_threshold", n, limits::FAILURES))
+                .transpose()?,
+            failure_rate: match self.failure_rate {
+                None => base.failure_rate,
+                Some(None) => None,
+                Some(Some(share)) => Some(positive_ratio("failure_rate", share)?),
+            },
+            failure_count: self
+                .failure_count
+                .unwrap_or(base.failure_count)
+                .map(|n| within("failure_count", n, limits::FAILURES))
+                .transpose()?,
+            min_calls: within(
+                "min_calls",
+                self.min_calls.unwrap_or(base.min_calls),
+                limits::MIN_CALLS,
+            )?,
+            window: match self.window.unwrap_or(base.window) {
+                WindowSpec::Time(time) => {
+                    WindowSpec::Time(within_time("window", time, limits::WINDOW_TIME)?)
+                }
+                WindowSpec::Calls(calls) => {
+                    WindowSpec::Calls(within("window", calls, limits::WINDOW_CALLS)?)
+                }
+            },
+            slow_call_duration: self
+                .slow_call_duration
+                .unwrap_or(base.slow_call_duration)
+                .map(|d| duration("slow_call_duration", d))
+                .transpose()?,
+            slow_call_rate: match self.slow_call_rate {
+                None => base.slow_call_rate,
+                Some(share) => positive_ratio("slow_call_rate", share)?,
+            },
+            recovery_timeout: duration(
+                "recovery_timeout",
+                self.recovery_timeout.unwrap_or(base.recovery_timeout),
+            )?,
+            backoff: Backoff {
+                multiplier_millis: match self.backoff_multiplier {
+                    None => base.backoff.multiplier_millis,
+                    Some(factor) => multiplier(factor)?,
+                },
+                max: duration("backoff.max", self.backoff_max.unwrap_or(base.backoff.max))?,
+            },
+            jitter: match self.jitter {
+                None => base.jitter,
+                Some(JitterInput::Named(jitter)) => jitter,
+                Some(JitterInput::Share(share)) => jitter(share)?,
+            },
+            max_retry_after: duration(
+                "max_retry_after",
+                self.max_retry_after.unwrap_or(base.max_retry_after),
+            )?,
+            half_open_max_calls: within(
+                "half_open_max_calls",
+                self.half_open_max_calls.unwrap_or(base.half_open_max_calls),
+                limits::PROBES,
+            )?,
+            success_threshold,
+            probe_calls,
+            timeout: self
+                .timeout
+                .unwrap_or(base.timeout)
+                .map(|d| duration("timeout", d))
+                .transpose()?,
+            pace: self.pace.unwrap_or(base.pace),
+            ignore: self.ignore.unwrap_or(base.ignore),
+        })
+    }
+}
+
+// ===== checks =====
+
+fn within<T: PartialOrd + Display>(
+    field: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<T, SettingsError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(SettingsError {
+        field,
+        value: value.to_string(),
+        accepted: format!("{} to {}", range.start(), range.end()),
+    })
+}
+
+fn within_time(
+    field: &'static str,
+    value: Duration,
+    range: RangeInclusive<Duration>,
+) -> Result<Duration, SettingsError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(SettingsError {
+        field,
+        value: debugged(&value),
+        accepted: format!("{:?} to {:?}", range.start(), range.end()),
+    })
+}
+
+fn duration(field: &'static str, value: Duration) -> Result<Duration, SettingsError> {
+    within_time(field, value, limits::SHORTEST..=limits::LONGEST)
+}
+
+fn positive_ratio(field: &'static str, share: f64) -> Result<Ratio, SettingsError> {
+    match Ratio::from_f64(share) {
+        Ok(ratio) if ratio > Ratio::ZERO => Ok(ratio),
+        _ => Err(SettingsError {
+            field,
+            value: share.to_string(),
+            accepted: String::from("above 0 and at most 1"),
+        }),
+    }
+}
+
+fn jitter(share: f64) -> Result<Jitter, SettingsError> {
+    Ratio::from_f64(share).map(Jitter::Proportional).map_err(|_| SettingsError {
+        field: "jitter",
+        value: share.to_string(),
+        accepted: String::from("a share from 0 to 1, or none, equal or full"),
+    })
+}
+
+fn multiplier(factor: f64) -> Result<u32, SettingsError> {
+    let (low, high) = (*limits::MULTIPLIER_MILLIS.start(), *limits::MULTIPLIER_MILLIS.end());
+    let millis = factor * 1_000.0;
+    if !(f64::from(low)..=f64::from(high)).contains(&millis) {
+        return Err(SettingsError {
+            field: "backoff.multiplier",
+            value: factor.to_string(),
+            accepted: format!("{} to {}", low / 1_000, high / 1_000),
+        });
+    }
+    #[expect(clippy::cast_sign_loss, reason = "checked to be positive")]
+    Ok((millis + 0.5) as u32)
+}
+
+fn debugged(value: &dyn Debug) -> String {
+    format!("{value:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_nothing_and_gets_the_defaults() {
+        assert_eq!(Settings::builder().build(), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn errors_name_field_value_and_what_is_accepted() {
+        let text = |b: SettingsBuilder| b.build().unwrap_err().to_string();
+        let b = Settings::builder;
+        assert_eq!(
+            text(b().failure_threshold(0)),
+            "failure_threshold is 0, but must be 1 to 65535"
+        );
+        assert_eq!(
+            text(b().failure_rate(50.0)),
+            "failure_rate is 50, but must be above 0 and at most 1"
+        );
+        assert_eq!(
+            text(b().recovery_timeout(Duration::ZERO)),
+            "recovery_timeout is 0ns, but must be 1ms to 31536000s"
+        );
+        assert_eq!(
+            text(b().success_threshold(4).probe_calls(3)),
+            "probe_calls is 3, but must be success_threshold (4) or more"
+        );
+        assert_eq!(
+            text(b().backoff_multiplier(0.5)),
+            "backoff.multiplier is 0.5, but must be 1 to 100"
+        );
+        assert!(b().failure_rate(f64::NAN).build().is_err());
+        assert!(b().backoff_multiplier(f64::INFINITY).build().is_err());
+        assert!(b().window(Duration::from_millis(1)).build().is_err());
+        assert!(b().window(0_u32).build().is_err());
+        assert!(b().jitter_share(1.5).build().is_err());
+    }
+
+    #[test]
+    fn probe_calls_follow_the_success_threshold() {
+        let settings = Settings::builder().success_threshold(7).build().unwrap();
+        assert_eq!(settings.probe_calls(), 7);
+    }
+
+    #[test]
+    fn layers_show_through_where_the_upper_says_nothing() {
+        let below = Settings::builder().failure_threshold(2).timeout(Duration::from_secs(9));
+        let above = Settings::builder().timeout(None).failure_rate(None);
+        let settings = above.over(below).build().unwrap();
+        assert_eq!(settings.failure_threshold(), Some(2));
+        assert_eq!(settings.timeout(), None);
+        assert_eq!(settings.failure_rate(), None);
+        assert_eq!(settings.lease(), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn record_is_the_complement_of_ignore() {
+        let settings = Settings::builder().record([Kind::Timeout]).build().unwrap();
+        assert!(!settings.ignore().contains(Kind::Timeout));
+        assert!(settings.ignore().contains(Kind::Connect));
+    }
+}

@@ -1,0 +1,37 @@
+//! What a builder says of a setting it cannot take.
+
+use alloc::string::String;
+use core::fmt;
+
+/// A setting that cannot be: which, what it was, what it may be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettingsError {
+    pub(super) field: &'static str,
+    pub(super) value: String,
+    pub(super) accepted: String,
+}
+
+impl SettingsError {
+    /// The setting's name, as in config.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The value that was given.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What would be accepted.
+    pub fn accepted(&self) -> &str {
+        &self.accepted
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}, but must be {}", self.field, self.value, self.accepted)
+    }
+}
+
+impl core::error::Error for SettingsError {}

@@ -1,0 +1,435 @@
+//! The state machine: phase × mode, and what time, calls, results and commands make of it.
+//!
+//! ```text
+//!                 a rule fires
+//!      ┌────────┐ ───────────────► ┌──────┐
+//!      │ closed │                  │ open │ ◄──────────────┐
+//!      └────────┘ ◄──────────┐     └──────┘                │ too many probes fail,
+//!                  enough    │         │ the wait is over  │ or nothing is learnt
+//!                  probes    │         ▼                   │
+//!                  succeed   └──── ┌───────────┐ ──────────┘
+//!                                  │ half-open │
+//!                                  └───────────┘
+//! ```
+//!
+//! Every entry into a phase raises the generation. A ticket carries the generation it was issued
+//! under, and a result whose generation is not current has no vote.
+
+mod types;
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub use types::{Command, Decision, Mode, PhaseName, Reason, Role, Ticket, Verdict};
+
+use crate::pace::Pace;
+use crate::round::{Returned, Round, Standing};
+use crate::{
+    Cause, Change, Fired, ModeChange, Outcome, Settings, Speed, Tick, Transition, backoff,
+};
+
+/// The state of one breaker, apart from what it has seen while closed
+/// ([`Evidence`](crate::evidence::Evidence)).
+///
+/// Every method takes `now`, and first does what time alone has brought about; so looking at a
+/// state, however often, never changes what it will decide.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    seed: u64,
+    generation: u64,
+    entered: Tick,
+    phase: Phase,
+    over: Option<Override>,
+    pace: Pace,
+    /// The backoff exponent.
+    failed_recoveries: u32,
+    /// How long the last open phase was; zero before the first.
+    last_open: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    Closed,
+    Open(Opening),
+    HalfOpen(Round),
+}
+
+/// What the end of an open phase depends on, besides when it began.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+struct Opening {
+    /// Ordered length, instead of the backoff's.
+    ordered: Option<Duration>,
+    /// The server's hint, or a later order. It only ever extends.
+    hint: Option<Tick>,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Override {
+    mode: Mode,
+    until: Tick,
+}
+
+// ===== impl State: what time and callers do =====
+
+impl State {
+    /// A closed breaker. `seed` spreads the jitter between breakers that open together.
+    pub fn new(seed: u64, now: Tick) -> State {
+        State {
+            seed,
+            generation: 1,
+            entered: now,
+            phase: Phase::Closed,
+            over: None,
+            pace: Pace::default(),
+            failed_recoveries: 0,
+            last_open: Duration::ZERO,
+        }
+    }
+
+    /// Does what time alone brings about: the end of an override, of an open phase, of a stalled
+    /// round.
+    pub fn look(&mut self, settings: &Settings, now: Tick, log: &mut Vec<Change>) {
+        let from = log.len();
+        if let Some(over) = self.over.filter(|over| over.until <= now) {
+            self.over = None;
+            self.log_mode(over.mode, settings, over.until, log);
+        }
+        // Ends: a fresh round stands undecided and has no end of its own.
+        loop {
+            match &self.phase {
+                Phase::Closed => break,
+                Phase::Open(_) => {
+                    let until = self.open_until(settings).unwrap_or(Tick::MAX);
+                    if until > now {
+                        break;
+                    }
+                    self.last_open = until.since(self.entered);
+                    let round = Phase::HalfOpen(Round::default());
+                    self.enter(round, until, Cause::RecoveryDue, log);
+                }
+                Phase::HalfOpen(round) => match (round.standing(settings), round.stalled_at()) {
+                    (Standing::Won, _) => {
+                        self.enter(Phase::Closed, now, Cause::ProbesSucceeded, log);
+                    }
+                    (Standing::Lost, _) => self.reopen(now, None, log),
+                    (Standing::Undecided, Some(at)) if at <= now => {
+                        let open = Phase::Open(Opening::default());
+                        self.enter(open, at, Cause::RoundStalled, log);
+                    }
+                    (Standing::Undecided, _) => break,
+                },
+            }
+        }
+        log[from..].sort_by_key(Change::at);
+    }
+
+    /// A call wants through. `lease` is how long it may hold a probe's slot.
+    pub fn acquire(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        lease: Duration,
+        log: &mut Vec<Change>,
+    ) -> Decision {
+        self.look(settings, now, log);
+        let generation = self.generation;
+        let bystander = Ticket { generation, role: Role::Bystander };
+        let mode = self.mode(settings);
+        match mode {
+            Mode::ForcedOpen => {
+                let retry_after = match self.over {
+                    Some(over) => over.until.until_from(now),
+                    None => settings.recovery_timeout,
+                };
+                return Decision::Reject { reason: Reason::Forced, retry_after };
+            }
+            Mode::ForcedClosed => {
+                return Decision::Admit { ticket: bystander, would_reject: None };
+            }
+            Mode::Auto | Mode::Observe => {}
+        }
+        match self.admit(settings, now, lease) {
+            Ok(role) => Decision::Admit { ticket: Ticket { generation, role }, would_reject: None },
+            Err((reason, _)) if mode == Mode::Observe => {
+                Decision::Admit { ticket: bystander, would_reject: Some(reason) }
+            }
+            Err((reason, until)) => Decision::Reject { reason, retry_after: until.until_from(now) },
+        }
+    }
+
+    /// What the machine itself thinks of a call: in which role it goes, or why and until when not.
+    fn admit(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        lease: Duration,
+    ) -> Result<Role, (Reason, Tick)> {
+        let paced = self.pace.until(now);
+        if let Some(until) = self.open_until(settings) {
+            return Err((Reason::Open, until.max(paced.unwrap_or(Tick::ZERO))));
+        }
+        if let Some(until) = paced {
+            return Err((Reason::Paced, until));
+        }
+        match &mut self.phase {
+            Phase::HalfOpen(round) => match round.admit(settings, now, lease) {
+                Ok(probe) => Ok(Role::Probe(probe)),
+                // A slot comes free at the latest then; a lost round costs the wait anyway.
+                Err(free) => Err((Reason::Probing, free.min(now.after(settings.recovery_timeout)))),
+            },
+            Phase::Closed | Phase::Open(_) => Ok(Role::Voter),
+        }
+    }
+
+    /// A call has ended. Dropping a permit is a neutral end.
+    pub fn settle(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        ticket: Ticket,
+        (outcome, speed): (Outcome, Speed),
+        log: &mut Vec<Change>,
+    ) -> Verdict {
+        self.look(settings, now, log);
+        if ticket.role == Role::Bystander {
+            return Verdict::NoVote;
+        }
+        if ticket.generation != self.generation {
+            return Verdict::Late;
+        }
+        let weighs = self.mode(settings).weighs();
+        let slot = match (&mut self.phase, ticket.role) {
+            (Phase::HalfOpen(round), Role::Probe(probe)) => Some(round.give_back(probe, now)),
+            _ => None,
+        };
+        match slot {
+            Some(Returned::Expired) => return Verdict::Late,
+            Some(Returned::Voted) => return Verdict::Counted,
+            Some(Returned::WithVote) | None => {}
+        }
+        if !weighs {
+            return Verdict::NoVote;
+        }
+        match outcome {
+            Outcome::Pushback { retry_after } => {
+                self.pace.push_back(settings, now, retry_after);
+                if let Phase::HalfOpen(round) = &mut self.phase {
+                    round.wait();
+                }
+                return Verdict::Counted;
+            }
+            Outcome::Success => self.pace.succeed(),
+            Outcome::Failure { .. } | Outcome::Neutral => {}
+        }
+        let Phase::HalfOpen(round) = &mut self.phase else { return Verdict::Weigh };
+        // With a slow rule a slow probe is no sign of recovery, or the breaker would flap.
+        let slow = settings.has_slow_rule() && speed == Speed::Slow;
+        match outcome {
+            Outcome::Success => round.vote(!slow),
+            Outcome::Failure { .. } => round.vote(false),
+            Outcome::Neutral if slow => round.vote(false),
+            Outcome::Neutral | Outcome::Pushback { .. } => {}
+        }
+        let hint = match outcome {
+            Outcome::Failure { retry_after, .. } => retry_after,
+            _ => None,
+        };
+        if round.standing(settings) == Standing::Lost {
+            self.reopen(now, believed(settings, now, hint), log);
+        }
+        self.look(settings, now, log);
+        Verdict::Counted
+    }
+
+    /// A call that is still running has passed the slow bound. Its end is then given with
+    /// [`Speed::Unjudged`].
+    pub fn mark_slow(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        ticket: Ticket,
+        log: &mut Vec<Change>,
+    ) -> Verdict {
+        self.look(settings, now, log);
+        let current = ticket.generation == self.generation;
+        if !current || ticket.role == Role::Bystander || !self.mode(settings).weighs() {
+            return Verdict::NoVote;
+        }
+        match (&mut self.phase, ticket.role) {
+            (Phase::HalfOpen(round), Role::Probe(probe)) => {
+                if !round.vote_slow(probe, now) {
+                    return Verdict::NoVote;
+                }
+                self.look(settings, now, log);
+                Verdict::Counted
+            }
+            _ => Verdict::Weigh,
+        }
+    }
+
+    /// A rule fired on a voter's result. `proven` says whether this closed phase has seen a whole
+    /// window with enough calls; if it has not, and was short, the recovery before it counts as
+    /// failed and the wait grows.
+    ///
+    /// Does nothing unless closed and weighing, so a shell may call it late.
+    pub fn trip(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        fired: Fired,
+        (hint, proven): (Option<Duration>, bool),
+        log: &mut Vec<Change>,
+    ) {
+        self.look(settings, now, log);
+        if !matches!(self.phase, Phase::Closed) || !self.mode(settings).weighs() {
+            return;
+        }
+        let long = now.since(self.entered) >= self.last_open.saturating_mul(10);
+        self.failed_recoveries =
+            if proven || long { 0 } else { self.failed_recoveries.saturating_add(1) };
+        let opening = Opening { ordered: None, hint: believed(settings, now, hint) };
+        self.enter(Phase::Open(opening), now, Cause::Tripped(fired), log);
+    }
+
+    /// An operator, a peer, a health probe or a test orders something.
+    pub fn command(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        command: Command,
+        log: &mut Vec<Change>,
+    ) {
+        self.look(settings, now, log);
+        match command {
+            Command::ForceOpen(time) => self.force(Mode::ForcedOpen, time, settings, now, log),
+            Command::ForceClosed(time) => self.force(Mode::ForcedClosed, time, settings, now, log),
+            Command::Observe(time) => self.force(Mode::Observe, time, settings, now, log),
+            Command::Auto(time) => self.force(Mode::Auto, time, settings, now, log),
+            Command::Reset => {
+                if self.over.is_some() {
+                    let before = self.mode(settings);
+                    self.over = None;
+                    self.log_mode(before, settings, now, log);
+                }
+                self.pace = Pace::default();
+                self.failed_recoveries = 0;
+                self.last_open = Duration::ZERO;
+                self.enter(Phase::Closed, now, Cause::Reset, log);
+            }
+            Command::Trip => self.order(None, now, log),
+            Command::OpenFor(time) => self.order(Some(time), now, log),
+        }
+    }
+
+    fn force(
+        &mut self,
+        mode: Mode,
+        time: Duration,
+        settings: &Settings,
+        now: Tick,
+        log: &mut Vec<Change>,
+    ) {
+        let before = self.mode(settings);
+        self.over = (mode != settings.mode).then(|| Override { mode, until: now.after(time) });
+        self.log_mode(before, settings, now, log);
+        // An override of no length is over already.
+        self.look(settings, now, log);
+    }
+
+    fn order(&mut self, time: Option<Duration>, now: Tick, log: &mut Vec<Change>) {
+        match &mut self.phase {
+            Phase::Open(opening) => {
+                let until = time.map(|time| now.after(time));
+                opening.hint = opening.hint.max(until);
+            }
+            Phase::Closed | Phase::HalfOpen(_) => {
+                let opening = Opening { ordered: time, hint: None };
+                self.enter(Phase::Open(opening), now, Cause::Ordered, log);
+            }
+        }
+    }
+
+    fn reopen(&mut self, now: Tick, hint: Option<Tick>, log: &mut Vec<Change>) {
+        self.failed_recoveries = self.failed_recoveries.saturating_add(1);
+        self.enter(Phase::Open(Opening { ordered: None, hint }), now, Cause::ProbesFailed, log);
+    }
+
+    fn enter(&mut self, phase: Phase, at: Tick, cause: Cause, log: &mut Vec<Change>) {
+        let from = self.phase();
+        self.phase = phase;
+        self.generation += 1;
+        self.entered = at;
+        let (to, generation) = (self.phase(), self.generation);
+        log.push(Change::Phase(Transition { from, to, generation, at, cause }));
+    }
+
+    fn log_mode(&self, from: Mode, settings: &Settings, at: Tick, log: &mut Vec<Change>) {
+        let until = self.over.map(|over| over.until);
+        log.push(Change::Mode(ModeChange { from, to: self.mode(settings), at, until }));
+    }
+}
+
+/// Until when a server's hint asks to wait, as far as it is believed.
+fn believed(settings: &Settings, now: Tick, hint: Option<Duration>) -> Option<Tick> {
+    hint.map(|hint| now.after(hint.min(settings.max_retry_after)))
+}
+
+// ===== impl State: what it shows =====
+
+impl State {
+    /// The phase, as of the last look.
+    pub fn phase(&self) -> PhaseName {
+        match self.phase {
+            Phase::Closed => PhaseName::Closed,
+            Phase::Open(_) => PhaseName::Open,
+            Phase::HalfOpen(_) => PhaseName::HalfOpen,
+        }
+    }
+
+    /// The number of the phase.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the phase was entered.
+    pub fn entered(&self) -> Tick {
+        self.entered
+    }
+
+    /// Who decides, as of the last look.
+    pub fn mode(&self, settings: &Settings) -> Mode {
+        self.over.map_or(settings.mode, |over| over.mode)
+    }
+
+    /// When an operator's override ends, if there is one.
+    pub fn override_until(&self) -> Option<Tick> {
+        self.over.map(|over| over.until)
+    }
+
+    /// When the open phase ends; `None` unless open.
+    pub fn open_until(&self, settings: &Settings) -> Option<Tick> {
+        let Phase::Open(opening) = &self.phase else { return None };
+        let span = opening.ordered.unwrap_or_else(|| {
+            backoff::open_duration(settings, self.failed_recoveries, self.seed, self.generation)
+        });
+        Some(self.entered.after(span).max(opening.hint.unwrap_or(Tick::ZERO)))
+    }
+
+    /// The round of probes; `None` unless half-open.
+    pub fn round(&self) -> Option<&Round> {
+        match &self.phase {
+            Phase::HalfOpen(round) => Some(round),
+            Phase::Closed | Phase::Open(_) => None,
+        }
+    }
+
+    /// How far pushback holds calls back.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Recoveries that failed since the last sign of health: the backoff exponent.
+    pub fn failed_recoveries(&self) -> u32 {
+        self.failed_recoveries
+    }
+}

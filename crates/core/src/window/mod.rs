@@ -1,0 +1,94 @@
+//! What the rate and count rules look back over.
+//!
+//! A window answers two questions, each with its own tally: how many calls *failed* (a call is
+//! counted when it ends), and how many were *slow* (counted when it ends, or as soon as a running
+//! call passes the bound).
+
+pub mod cell;
+mod count;
+mod time;
+
+pub use count::CountWindow;
+pub use time::TimeWindow;
+
+use alloc::boxed::Box;
+
+use crate::{Kind, Settings, Speed, Tally, Tick, WindowSpec};
+
+/// How many calls of each kind failed within the window, by [`Kind::index`].
+pub type KindTally = [u64; Kind::COUNT];
+
+/// A window of either sort, in plain values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Window {
+    /// The last so-and-so long.
+    Time(Box<TimeWindow>),
+    /// The last so many calls.
+    Count(CountWindow),
+}
+
+impl Window {
+    /// An empty window for these settings.
+    pub fn new(settings: &Settings) -> Window {
+        match settings.window() {
+            WindowSpec::Time(time) => Window::Time(Box::new(TimeWindow::new(time))),
+            WindowSpec::Calls(calls) => Window::Count(CountWindow::new(calls)),
+        }
+    }
+
+    /// Whether it was made for settings that look back just as far.
+    pub fn fits(&self, settings: &Settings) -> bool {
+        match (self, settings.window()) {
+            (Window::Time(window), WindowSpec::Time(time)) => {
+                window.width() == cell::width_of(time)
+            }
+            (Window::Count(window), WindowSpec::Calls(calls)) => window.capacity() == calls,
+            _ => false,
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        match self {
+            Window::Time(window) => **window = TimeWindow::with_width(window.width()),
+            Window::Count(window) => *window = CountWindow::new(window.capacity()),
+        }
+    }
+
+    /// Counts the end of a call: failed in some way, or not.
+    pub fn record_end(&mut self, now: Tick, failure: Option<Kind>) {
+        match self {
+            Window::Time(window) => window.record_end(now, failure),
+            Window::Count(window) => window.record_end(failure),
+        }
+    }
+
+    /// Counts how fast a call was.
+    pub fn record_speed(&mut self, now: Tick, speed: Speed) {
+        let slow = match speed {
+            Speed::Unjudged => return,
+            Speed::Fast => false,
+            Speed::Slow => true,
+        };
+        match self {
+            Window::Time(window) => window.record_speed(now, slow),
+            Window::Count(window) => window.record_speed(slow),
+        }
+    }
+
+    /// What is in the window now.
+    pub fn tally(&self, now: Tick) -> Tally {
+        match self {
+            Window::Time(window) => window.tally(now),
+            Window::Count(window) => window.tally(),
+        }
+    }
+
+    /// The failures in the window now, by kind.
+    pub fn kinds(&self, now: Tick) -> KindTally {
+        match self {
+            Window::Time(window) => window.kinds(now),
+            Window::Count(window) => window.kinds(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The last so-and-so long, in ten buckets.
+
+use core::time::Duration;
+
+use super::KindTally;
+use super::cell::{self, BUCKETS};
+use crate::{Kind, Tally, Tick};
+
+type Ring = [u64; BUCKETS];
+
+/// A sliding time window of ten buckets, so it reaches back between nine and ten tenths of its
+/// length.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TimeWindow {
+    width: u64,
+    newest: u32,
+    ends: u64,
+    success: Ring,
+    failure: Ring,
+    fast: Ring,
+    slow: Ring,
+    kinds: [Ring; Kind::COUNT],
+}
+
+impl TimeWindow {
+    /// An empty window of this length.
+    pub fn new(length: Duration) -> TimeWindow {
+        TimeWindow::with_width(cell::width_of(length))
+    }
+
+    pub(super) fn with_width(width: u64) -> TimeWindow {
+        let empty = [0; BUCKETS];
+        TimeWindow {
+            width,
+            newest: 0,
+            ends: 0,
+            success: empty,
+            failure: empty,
+            fast: empty,
+            slow: empty,
+            kinds: [empty; Kind::COUNT],
+        }
+    }
+
+    /// The width of one bucket in nanoseconds.
+    pub fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// Calls that ended since the window was last empty, whether or not still in it.
+    pub fn ends(&self) -> u64 {
+        self.ends
+    }
+
+    pub(super) fn record_end(&mut self, now: Tick, failure: Option<Kind>) {
+        let number = self.advance(now);
+        let at = cell::place(number);
+        self.ends += 1;
+        match failure {
+            None => self.success[at] = cell::bump(self.success[at], number),
+            Some(kind) => {
+                self.failure[at] = cell::bump(self.failure[at], number);
+                let ring = &mut self.kinds[kind.index()];
+                ring[at] = cell::bump(ring[at], number);
+            }
+        }
+    }
+
+    pub(super) fn record_speed(&mut self, now: Tick, slow: bool) {
+        let number = self.advance(now);
+        let at = cell::place(number);
+        let ring = if slow { &mut self.slow } else { &mut self.fast };
+        ring[at] = cell::bump(ring[at], number);
+    }
+
+    pub(super) fn tally(&self, now: Tick) -> Tally {
+        let newest = cell::number(now, self.width);
+        let sum = |ring: &Ring| ring.iter().map(|cell| cell::live(*cell, newest)).sum::<u64>();
+        let (failures, slow) = (sum(&self.failure), sum(&self.slow));
+        Tally {
+            calls: sum(&self.success) + failures,
+            failures,
+            timed: sum(&self.fast) + slow,
+            slow,
+        }
+    }
+
+    pub(super) fn kinds(&self, now: Tick) -> KindTally {
+        let newest = cell::number(now, self.width);
+        let mut tally = KindTally::default();
+        for (count, ring) in tally.iter_mut().zip(self.kinds.iter()) {
+            *count = ring.iter().map(|cell| cell::live(*cell, newest)).sum();
+        }
+        tally
+    }
+
+    /// The bucket for `now`, never an older one than before.
+    fn advance(&mut self, now: Tick) -> u32 {
+        let number = cell::number(now, self.width);
+        if number.wrapping_sub(self.newest).cast_signed() > 0 {
+            self.newest = number;
+        }
+        self.newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEC: u64 = 1_000_000_000;
+
+    fn at(secs: u64) -> Tick {
+        Tick::from_nanos(secs * SEC)
+    }
+
+    #[test]
+    fn slides_by_tenths() {
+        let mut window = TimeWindow::new(Duration::from_secs(10));
+        window.record_end(at(100), Some(Kind::Timeout));
+        window.record_end(at(105), None);
+        window.record_speed(at(105), true);
+        assert_eq!(window.tally(at(109)), Tally { calls: 2, failures: 1, timed: 1, slow: 1 });
+        assert_eq!(window.tally(at(110)), Tally { calls: 1, failures: 0, timed: 1, slow: 1 });
+        assert_eq!(window.tally(at(115)), Tally::default());
+        assert_eq!(window.ends(), 2);
+    }
+
+    #[test]
+    fn kinds_leave_the_window_with_their_failures() {
+        let mut window = TimeWindow::new(Duration::from_secs(10));
+        window.record_end(at(1), Some(Kind::Timeout));
+        window.record_end(at(6), Some(Kind::Connect));
+        assert_eq!(window.kinds(at(6)).iter().sum::<u64>(), 2);
+        assert_eq!(window.kinds(at(11))[Kind::Timeout.index()], 0);
+        assert_eq!(window.kinds(at(11))[Kind::Connect.index()], 1);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_never_moves_a_bucket_back() {
+        let mut window = TimeWindow::new(Duration::from_secs(10));
+        window.record_end(at(100), None);
+        window.record_end(at(50), Some(Kind::Other(crate::OtherKind::UNNAMED)));
+        assert_eq!(window.tally(at(100)).calls, 2);
+        assert_eq!(window.tally(at(109)).calls, 2);
+    }
+}
