@@ -26,9 +26,9 @@ impl Evidence {
     }
 
     /// Keeps what still means the same under new settings: the streak always, the window if it
-    /// looks back just as far.
+    /// looks back just as far and any rule still looks at it.
     pub fn reconfigure(&mut self, settings: &Settings) {
-        if !self.window.fits(settings) {
+        if !self.window.fits(settings) || !settings.has_window_rule() {
             self.window = Window::new(settings);
         }
     }
@@ -73,6 +73,11 @@ impl Evidence {
     /// Counts a running call that has just passed the slow bound.
     pub fn record_slow(&mut self, settings: &Settings, now: Tick) -> Option<Fired> {
         self.record(settings, now, Outcome::Neutral, Speed::Slow)
+    }
+
+    /// Takes a streak over from where it was counted before.
+    pub fn set_streak(&mut self, streak: u32) {
+        self.streak = streak;
     }
 
     /// Failures in a row.

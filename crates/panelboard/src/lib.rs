@@ -1,1 +1,61 @@
-//! Panelboard.
+//! Circuit breakers for everything a service calls.
+//!
+//! ```
+//! use std::time::Duration;
+//! use panelboard::{CircuitBreaker, Settings};
+//!
+//! let payments = CircuitBreaker::new(
+//!     "payments",
+//!     Settings::builder().failure_threshold(5).recovery_timeout(Duration::from_secs(30)).build()?,
+//! );
+//! let receipt = payments.call(|| Ok::<_, std::io::Error>("paid"));
+//! assert_eq!(receipt.unwrap(), "paid");
+//! println!("{}", payments.explain());
+//! # Ok::<(), panelboard::SettingsError>(())
+//! ```
+//!
+//! - [`CircuitBreaker`]: guard a call, sync or async, or hold a [`Permit`] yourself.
+//! - [`Settings`] and [`presets`]: when to trip, for how long, how to recover.
+//! - [`Registry`]: the one place where the breakers of a service live.
+//! - [`Snapshot`], [`event`]: what they look like, and what happens to them.
+//!
+//! What decides is in `panelboard-core`, as pure functions; this crate runs them without locks on
+//! the paths that matter.
+
+mod breaker;
+mod claim;
+mod classify;
+mod clock;
+mod error;
+pub mod event;
+mod explain;
+mod face;
+mod hot;
+pub mod kinds;
+mod name;
+mod permit;
+pub mod registry;
+mod shard;
+mod slot;
+pub mod snapshot;
+pub mod stats;
+mod streak;
+mod sync;
+
+pub use panelboard_core::{
+    Backoff, Catalog, Cause, Command, Fired, InvalidRatio, Jitter, Kind, KindSet, Mode, Outcome,
+    PhaseName, Ratio, Reason, Rule, Settings, SettingsBuilder, SettingsError, Tally, Tick,
+    Transition, WindowSpec, presets,
+};
+
+#[cfg(feature = "tokio")]
+pub use breaker::GuardedCall;
+pub use breaker::{Builder, CircuitBreaker};
+pub use classify::{Classify, OkOrErr};
+pub use clock::{Clock, ManualClock};
+pub use error::{Error, Rejected};
+pub use event::{Event, Order, Subscription, TripRecord};
+pub use name::Name;
+pub use permit::{ErrorDetail, OwnedPermit, Permit};
+pub use registry::{Family, Registry};
+pub use snapshot::{Health, Snapshot};

@@ -1,0 +1,330 @@
+//! The paths that go by the lock: probes, transitions, commands, settings, snapshots.
+//!
+//! Behind the lock stands the plain state machine of the core. It is held for a few dozen
+//! instructions and never over user code; what happened is announced after it was let go.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use panelboard_core::evidence::{self, Evidence};
+use panelboard_core::state::Role;
+use panelboard_core::{
+    Change, Command, Decision, Outcome, Settings, Speed, State, Tick, Ticket, Verdict, rules,
+};
+
+use super::inner::{Charge, Inner};
+use crate::claim::Claim;
+use crate::error::Rejected;
+use crate::event::{LastError, Order, TripRecord, What};
+use crate::face::Door;
+use crate::hot::Recorder;
+use crate::permit::ErrorDetail;
+use crate::shard::Shard;
+use crate::stats::Stats;
+use crate::streak::{Judging, Next};
+use crate::sync::lock;
+
+/// What stands behind the lock.
+pub(crate) struct Cold {
+    pub(super) settings: Arc<Settings>,
+    pub(super) state: State,
+    /// What was seen while closed, if the window looks back over calls; else the shards and the
+    /// streak word hold it.
+    pub(super) evidence: Option<Box<Evidence>>,
+    /// Names the window in the shards; raised when it changes.
+    pub(super) epoch: u16,
+    /// What a breaker does not need before its first failure.
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+pub(super) struct Rare {
+    pub(super) stats: Stats,
+    pub(super) trip: Option<Arc<TripRecord>>,
+    pub(super) last: Option<Arc<TripRecord>>,
+    pub(super) override_order: Option<Order>,
+    pub(super) details: VecDeque<LastError>,
+}
+
+// ===== impl Cold =====
+
+impl Cold {
+    pub(super) fn new(settings: Arc<Settings>, seed: u64, now: Tick) -> Cold {
+        let evidence = locked_evidence(&settings);
+        Cold { settings, state: State::new(seed, now), evidence, epoch: 0, rare: None }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn count_probe(&mut self, ticket: Ticket, outcome: Outcome, verdict: Verdict) {
+        if let Role::Probe(_) = ticket.role {
+            let probes = &mut self.rare().stats.probes;
+            match (verdict, outcome) {
+                (Verdict::Late, _) => probes.expired += 1,
+                (Verdict::NoVote, _) | (_, Outcome::Neutral | Outcome::Pushback { .. }) => {
+                    probes.neutral += 1;
+                }
+                (_, Outcome::Success) => probes.success += 1,
+                (_, Outcome::Failure { .. }) => probes.failure += 1,
+            }
+        }
+    }
+}
+
+fn locked_evidence(settings: &Settings) -> Option<Box<Evidence>> {
+    (Recorder::of(settings) == Recorder::Locked).then(|| Box::new(Evidence::new(settings)))
+}
+
+// ===== impl Inner: with the lock =====
+
+impl Inner {
+    /// The one way in: locks, lets the state machine work, publishes what came of it, unlocks,
+    /// announces.
+    pub(super) fn locked<T>(
+        &self,
+        work: impl FnOnce(&Inner, &mut Cold, &mut Vec<Change>) -> T,
+    ) -> T {
+        self.locked_for(None, work)
+    }
+
+    fn locked_for<T>(
+        &self,
+        order: Option<&Order>,
+        work: impl FnOnce(&Inner, &mut Cold, &mut Vec<Change>) -> T,
+    ) -> T {
+        let mut log = Vec::new();
+        let mut cold = lock(&self.cold);
+        let pace = *cold.state.pace();
+        let result = work(self, &mut cold, &mut log);
+        // Most work of a closed breaker changes nothing that calls get to see.
+        let same = log.is_empty() && pace == *cold.state.pace();
+        if !same || self.face.load().door() != Door::Voter {
+            self.publish(&mut cold, &log, order);
+        }
+        self.show_evidence(&cold);
+        drop(cold);
+        if !log.is_empty() {
+            self.bus.announce();
+        }
+        result
+    }
+
+    pub(super) fn admit_by_the_lock(&self, lease: Option<Duration>) -> Result<Claim, Rejected> {
+        let decision = self.locked(|inner, cold, log| {
+            let Cold { settings, state, .. } = cold;
+            let lease = lease.unwrap_or_else(|| settings.lease());
+            let decision = state.acquire(settings, inner.clock.now(), lease, log);
+            (decision, state.phase(), state.generation())
+        });
+        match decision {
+            (Decision::Admit { ticket, would_reject }, ..) => {
+                self.shards.write(|shard| {
+                    shard.admitted();
+                    if would_reject.is_some() {
+                        shard.would_reject();
+                    }
+                });
+                Ok(Claim::new(ticket, self.started(self.face.load())))
+            }
+            (Decision::Reject { reason, retry_after }, phase, generation) => {
+                self.shards.write(|shard| shard.rejected(reason));
+                let name = self.name.clone();
+                Err(Rejected { name, phase, reason, retry_after, generation })
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn settle_by_the_lock(
+        &self,
+        claim: Claim,
+        outcome: Outcome,
+        detail: Option<&ErrorDetail>,
+    ) {
+        let (ticket, started) = (claim.ticket(), claim.started());
+        let (verdict, speed, now) = self.locked(|inner, cold, log| {
+            let now = inner.clock.now();
+            let speed = inner.hot.speed(inner.hot.load(), started, now);
+            let verdict = cold.state.settle(&cold.settings, now, ticket, (outcome, speed), log);
+            cold.count_probe(ticket, outcome, verdict);
+            if verdict == Verdict::Weigh {
+                inner.weigh(cold, (ticket, outcome, speed), now, log);
+            }
+            (verdict, speed, now)
+        });
+        let detailed = detail.is_some();
+        self.shards.write(|shard| {
+            if speed == Speed::Slow {
+                shard.slow();
+            }
+            match outcome {
+                _ if verdict == Verdict::Late => shard.late(),
+                Outcome::Success => shard.success(),
+                Outcome::Failure { kind, .. } => {
+                    shard.failure(kind);
+                    if !detailed {
+                        shard.remember(kind, now);
+                    }
+                }
+                Outcome::Neutral => shard.neutral(),
+                Outcome::Pushback { .. } => shard.pushback(),
+            }
+        });
+        if let (Outcome::Failure { kind, .. }, Some(detail)) = (outcome, detail)
+            && verdict != Verdict::Late
+        {
+            self.remember(kind, detail, now);
+        }
+    }
+
+    /// A running call has passed the slow bound.
+    pub(crate) fn mark_slow(&self, claim: Claim) {
+        let ticket = claim.ticket();
+        self.shards.write(Shard::slow);
+        self.locked(|inner, cold, log| {
+            let now = inner.clock.now();
+            let verdict = cold.state.mark_slow(&cold.settings, now, ticket, log);
+            if verdict == Verdict::Weigh {
+                inner.weigh(cold, (ticket, Outcome::Neutral, Speed::Slow), now, log);
+            }
+        });
+    }
+
+    /// Weighs a voter's result while the lock is held.
+    fn weigh(
+        &self,
+        cold: &mut Cold,
+        (ticket, outcome, speed): (Ticket, Outcome, Speed),
+        now: Tick,
+        log: &mut Vec<Change>,
+    ) {
+        let (kind, hint) = match outcome {
+            Outcome::Failure { kind, retry_after } => (Some(kind), retry_after),
+            _ => (None, None),
+        };
+        // Read under the lock, as they are published: these go with `cold`.
+        let hot = self.hot.load();
+        let generation = ticket.generation;
+        if let Some(evidence) = &mut cold.evidence {
+            if let Some(fired) = evidence.record(&cold.settings, now, outcome, speed) {
+                let closed_for = now.since(cold.state.entered());
+                let proven = evidence.fills_a_window(&cold.settings, closed_for);
+                cold.state.trip(&cold.settings, now, fired, (hint, proven), log);
+            }
+            return;
+        }
+        let speed = if hot.timed() { speed } else { Speed::Unjudged };
+        let bad = rules::Bad { failure: kind.is_some(), slow: speed == Speed::Slow };
+        let ended = matches!(outcome, Outcome::Success | Outcome::Failure { .. });
+        if hot.recorder() == Recorder::Shards {
+            let frame = self.frame(cold, generation);
+            self.shards.write(|shard| {
+                if ended {
+                    shard.end(frame, now, kind);
+                }
+                if bad.slow || (ended && speed == Speed::Fast) {
+                    shard.speed(frame, now, bad.slow);
+                }
+            });
+        }
+        if outcome == Outcome::Success {
+            self.streak.end(generation);
+        }
+        let charge = Charge { generation, bad, hint, now };
+        if bad.any()
+            && let Next::Judge(judging) = self.hold_against(hot, charge)
+        {
+            self.judge_with(cold, charge, judging, log);
+        }
+    }
+
+    /// Sums the window up and asks the rules.
+    pub(super) fn judge_with(
+        &self,
+        cold: &mut Cold,
+        charge: Charge,
+        judging: Judging,
+        log: &mut Vec<Change>,
+    ) {
+        let Charge { generation, bad, hint, now } = charge;
+        let frame = self.frame(cold, generation);
+        let Cold { settings, state, .. } = cold;
+        if state.generation() != generation {
+            return;
+        }
+        let tally = self.shards.tally(frame, now);
+        match rules::judge(settings, bad, judging.streak, tally) {
+            None => self.streak.grant(judging, rules::slack(settings, tally)),
+            Some(fired) => {
+                let closed_for = now.since(state.entered());
+                let ends = self.shards.ends(frame);
+                let proven = evidence::fills_a_window(settings, closed_for, ends);
+                state.trip(settings, now, fired, (hint, proven), log);
+            }
+        }
+    }
+
+    /// Does what time alone brings about.
+    pub(crate) fn look(&self) {
+        self.locked(|inner, cold, log| {
+            cold.state.look(&cold.settings, inner.clock.now(), log);
+        });
+    }
+
+    pub(crate) fn command(&self, command: Command, order: Option<&Order>) {
+        // Apart, so that what time has brought about is not laid at the door of whoever orders.
+        self.look();
+        self.locked_for(order, |inner, cold, log| {
+            cold.state.command(&cold.settings, inner.clock.now(), command, log);
+        });
+    }
+
+    /// Changes the settings and keeps phase, generation, streak, and the window if it looks back
+    /// just as far (invariant B-9).
+    pub(crate) fn reconfigure(&self, settings: Arc<Settings>) {
+        let changed = self.locked(|inner, cold, log| {
+            if cold.settings == settings {
+                return false;
+            }
+            let now = inner.clock.now();
+            cold.state.look(&cold.settings, now, log);
+            inner.carry_over(cold, &settings);
+            inner.hot.publish(&settings);
+            cold.state.look(&settings, now, log);
+            cold.settings = settings;
+            inner.bus.push(inner.name.clone(), inner.clock.wall(now), What::Reconfigured);
+            inner.show_face(cold);
+            true
+        });
+        if changed {
+            self.bus.announce();
+        }
+    }
+
+    /// Brings what was seen so far to where the new settings want it.
+    fn carry_over(&self, cold: &mut Cold, settings: &Settings) {
+        let generation = cold.state.generation();
+        let streak = match &cold.evidence {
+            Some(evidence) => evidence.streak(),
+            None => self.streak.get(),
+        };
+        if cold.settings.window() != settings.window() || !settings.has_window_rule() {
+            cold.epoch = cold.epoch.wrapping_add(1);
+        }
+        match (&mut cold.evidence, Recorder::of(settings)) {
+            (Some(evidence), Recorder::Locked) => evidence.reconfigure(settings),
+            (evidence, _) => {
+                *evidence = locked_evidence(settings);
+                if let Some(evidence) = evidence {
+                    evidence.set_streak(streak);
+                } else if self.streak.get() != streak {
+                    self.streak.restart(generation, streak);
+                }
+            }
+        }
+        self.streak.forget_slack();
+    }
+}

@@ -1,0 +1,303 @@
+//! The circuit breaker.
+
+#[cfg(feature = "tokio")]
+mod call;
+mod cold;
+mod inner;
+#[cfg(all(test, panelboard_loom))]
+mod loom;
+#[cfg(all(test, not(panelboard_loom)))]
+mod tests;
+mod view;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "tokio")]
+pub use call::GuardedCall;
+pub(crate) use inner::Inner;
+
+use crate::classify::{Classify, OkOrErr};
+use crate::clock::Clock;
+use crate::event::{Bus, Order, Subscription};
+use crate::permit::{OwnedPermit, Permit};
+use crate::{Command, Error, Name, Rejected, Settings, Snapshot};
+
+/// A circuit breaker: a cheap handle, to be cloned and shared between threads and tasks.
+///
+/// A call that is let through while closed takes no lock and, as long as nothing fails, writes
+/// nothing that another thread reads often. Whether a call is let through never waits for
+/// anything.
+///
+/// # Limits
+/// It knows what its callers tell it, one process at a time. What a call did before it was
+/// cancelled it cannot know; a failure that nobody reports does not exist; and two breakers for
+/// one dependency see half of it each.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Error, Settings};
+///
+/// let breaker = CircuitBreaker::new("auth", Settings::builder().failure_threshold(2).build()?);
+/// for _ in 0..2 {
+///     let _ = breaker.call(|| Err::<(), _>("connection refused"));
+/// }
+/// // The dependency is left alone now, and the caller knows when to come back.
+/// match breaker.call(|| Ok::<_, &str>("welcome")) {
+///     Err(Error::Rejected(rejected)) => assert!(rejected.retry_after().as_secs() >= 4),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    inner: Arc<Inner>,
+}
+
+/// Puts a breaker together that needs more than a name and settings.
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    name: Name,
+    settings: Arc<Settings>,
+    clock: Clock,
+    seed: Option<u64>,
+    bus: Option<Arc<Bus>>,
+}
+
+// ===== impl CircuitBreaker =====
+
+impl CircuitBreaker {
+    /// A closed breaker.
+    pub fn new(name: impl Into<Name>, settings: Settings) -> CircuitBreaker {
+        CircuitBreaker::builder(name).settings(settings).build()
+    }
+
+    /// A breaker with a clock, a bus or a seed of your choice.
+    pub fn builder(name: impl Into<Name>) -> Builder {
+        Builder {
+            name: name.into(),
+            settings: Arc::default(),
+            clock: Clock::default(),
+            seed: None,
+            bus: None,
+        }
+    }
+
+    /// Makes a call, if the breaker lets it through: `Ok` counts as success, `Err` as failure.
+    ///
+    /// A `timeout` in the settings is not enforced here: nobody can stop a thread from outside.
+    /// A sync callee must keep its own, and return an error.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] when the breaker refuses, [`Error::Inner`] when `call` fails.
+    ///
+    /// # Panics
+    /// When `call` does; the panic counts as a failure.
+    #[inline]
+    pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>> {
+        self.call_classified(call, OkOrErr)
+    }
+
+    /// As [`call`](Self::call), but `classify` says what the result means.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// # Panics
+    /// When `call` or `classify` does; either counts as a failure.
+    #[inline]
+    pub fn call_classified<T, E>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        classify: impl Classify<T, E>,
+    ) -> Result<T, Error<E>> {
+        let visit = match self.inner.admit_here() {
+            Some(visit) => visit?,
+            None => return self.call_slowly(call, classify),
+        };
+        let result = call();
+        visit.record(classify.classify(&result));
+        result.map_err(Error::Inner)
+    }
+
+    #[cold]
+    #[expect(clippy::needless_pass_by_value, reason = "closures are handed over, not lent")]
+    fn call_slowly<T, E>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        classify: impl Classify<T, E>,
+    ) -> Result<T, Error<E>> {
+        let permit = self.try_acquire()?;
+        let result = call();
+        permit.record(classify.classify(&result));
+        result.map_err(Error::Inner)
+    }
+
+    /// Makes an async call, if the breaker lets it through. Nothing happens before the first
+    /// poll; it is then that the breaker is asked.
+    ///
+    /// The call is bounded by `timeout`, and counts as slow as soon as it passes
+    /// `slow_call_duration`. Either needs a Tokio runtime with its timer; without them any
+    /// executor will do.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] when the breaker refuses, [`Error::TimedOut`] after `timeout`,
+    /// [`Error::Inner`] when the call fails.
+    ///
+    /// # Panics
+    /// When polling the call does; the panic counts as a failure.
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the call: that is neutral (and slow, if it had passed the slow
+    /// bound), and a probe's slot comes back.
+    ///
+    /// # Examples
+    /// ```
+    /// # use panelboard::{CircuitBreaker, Settings};
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let breaker = CircuitBreaker::new("search", Settings::default());
+    /// let hits = breaker.call_async(async { Ok::<_, std::io::Error>(3) }).await;
+    /// assert_eq!(hits.unwrap(), 3);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub fn call_async<F, T, E>(&self, call: F) -> GuardedCall<'_, F, OkOrErr>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        GuardedCall::new(&self.inner, call, OkOrErr)
+    }
+
+    /// As [`call_async`](Self::call_async), but `classify` says what the result means.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub fn call_async_classified<F, C, T, E>(&self, call: F, classify: C) -> GuardedCall<'_, F, C>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        GuardedCall::new(&self.inner, call, classify)
+    }
+
+    /// Asks to make one call.
+    ///
+    /// # Errors
+    /// When the breaker refuses. That costs no allocation.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        let claim = self.inner.admit(None)?;
+        Ok(Permit::new(&self.inner, claim))
+    }
+
+    /// Asks to make one call that may take up to `lease`.
+    ///
+    /// A probe holds its slot for that long instead of for `timeout` and 2 s, or 30 s without a
+    /// timeout; after that the slot is lent again, and the probe's result has no vote.
+    ///
+    /// # Errors
+    /// When the breaker refuses.
+    pub fn try_acquire_for(&self, lease: Duration) -> Result<Permit<'_>, Rejected> {
+        let claim = self.inner.admit(Some(lease))?;
+        Ok(Permit::new(&self.inner, claim))
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a call that outlives this borrow; `lease` as in
+    /// [`try_acquire_for`](Self::try_acquire_for).
+    ///
+    /// # Errors
+    /// When the breaker refuses.
+    pub fn try_acquire_owned(&self, lease: Option<Duration>) -> Result<OwnedPermit, Rejected> {
+        let claim = self.inner.admit(lease)?;
+        Ok(OwnedPermit::new(Arc::clone(&self.inner), claim))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &Name {
+        self.inner.name()
+    }
+
+    /// What it looks like now. Looking changes nothing that the breaker decides.
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.snapshot()
+    }
+
+    /// What it is doing, why, and what happens next.
+    pub fn explain(&self) -> String {
+        self.snapshot().explain()
+    }
+
+    /// Follows what happens to it, and to all breakers on the same bus, from now on.
+    pub fn subscribe(&self) -> Subscription {
+        self.inner.bus.subscribe()
+    }
+
+    /// Orders something.
+    pub fn command(&self, command: Command) {
+        self.inner.command(command, None);
+    }
+
+    /// Orders something, and says who does it and why.
+    pub fn command_by(&self, command: Command, order: &Order) {
+        self.inner.command(command, Some(order));
+    }
+
+    /// Runs on other settings from now on. Phase, generation and streak are kept, and so is the
+    /// window if it looks back just as far (invariant B-9). Calls under way are not touched.
+    pub fn reconfigure(&self, settings: Settings) {
+        self.inner.reconfigure(Arc::new(settings));
+    }
+
+    /// Notices what time alone has brought about, as any call or look would, so that it is
+    /// published even if nobody comes.
+    pub fn look(&self) {
+        self.inner.look();
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CircuitBreaker").field(self.name()).finish()
+    }
+}
+
+// ===== impl Builder =====
+
+impl Builder {
+    /// What it runs on. Default: [`Settings::default`].
+    pub fn settings(mut self, settings: Settings) -> Builder {
+        self.settings = Arc::new(settings);
+        self
+    }
+
+    /// Where its time comes from. Default: [`Clock::coarse`].
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Builder {
+        self.clock = clock.into();
+        self
+    }
+
+    /// What its jitter is drawn from. Default: a random number.
+    pub fn seed(mut self, seed: u64) -> Builder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Where it publishes what happens to it. Default: a bus of its own.
+    pub fn bus(mut self, bus: Arc<Bus>) -> Builder {
+        self.bus = Some(bus);
+        self
+    }
+
+    /// The breaker.
+    pub fn build(self) -> CircuitBreaker {
+        let Builder { name, settings, clock, seed, bus } = self;
+        // std's hasher is keyed at random, once a process.
+        let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(&*name));
+        let bus = bus.unwrap_or_else(|| Bus::with_capacity(100));
+        CircuitBreaker { inner: Arc::new(Inner::new(name, settings, clock, seed, bus)) }
+    }
+}

@@ -1,0 +1,376 @@
+//! B-12: the breaker does, step by step, what the reference in plain values does.
+
+use std::time::Duration;
+
+use panelboard_core::machine::{Input, Machine};
+use panelboard_core::state::Role;
+use panelboard_core::{Change, Decision, KindSet, Speed, WindowSpec};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::event::{Subscription, What};
+use crate::slot::{self, OVERFLOW};
+use crate::{
+    CircuitBreaker, Command, Jitter, Kind, ManualClock, Mode, Outcome, OwnedPermit, Reason,
+    Settings, Tick,
+};
+
+/// Steps a case takes, and cases: 1,050,000 steps in all, of which a third also compare
+/// everything there is to see.
+const STEPS: usize = 350;
+const CASES: u32 = 3_000;
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Wait(u64),
+    Acquire { lease: Option<u64> },
+    Settle { which: usize, outcome: Outcome },
+    Abandon { which: usize },
+    MarkSlow { which: usize },
+    Command(Command),
+    Reconfigure(usize),
+    Compare,
+}
+
+pub(super) fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    let hint = || proptest::option::of((0_u64..5_000).prop_map(millis));
+    let kind = || select(vec![Kind::Timeout, Kind::Connect, Kind::ServerError, Kind::OTHER]);
+    prop_oneof![
+        6 => Just(Outcome::Success),
+        6 => (kind(), hint()).prop_map(|(kind, retry_after)| Outcome::Failure { kind, retry_after }),
+        1 => Just(Outcome::Neutral),
+        1 => hint().prop_map(Outcome::pushback),
+    ]
+}
+
+fn commands() -> impl Strategy<Value = Command> {
+    (0_u64..3_000).prop_map(millis).prop_flat_map(|time| {
+        select(vec![
+            Command::ForceOpen(time),
+            Command::ForceClosed(time),
+            Command::Observe(time),
+            Command::Auto(time),
+            Command::OpenFor(time),
+            Command::Reset,
+            Command::Trip,
+        ])
+    })
+}
+
+pub(super) fn ops() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        10 => prop_oneof![Just(0), 0_u64..30, 0_u64..400, 0_u64..3_000, Just(40_000)].prop_map(Op::Wait),
+        30 => proptest::option::of(0_u64..3_000).prop_map(|lease| Op::Acquire { lease }),
+        30 => (any::<usize>(), outcomes()).prop_map(|(which, outcome)| Op::Settle { which, outcome }),
+        2 => any::<usize>().prop_map(|which| Op::Abandon { which }),
+        2 => any::<usize>().prop_map(|which| Op::MarkSlow { which }),
+        1 => commands().prop_map(Op::Command),
+        1 => any::<usize>().prop_map(Op::Reconfigure),
+        38 => Just(Op::Compare),
+    ]
+}
+
+pub(super) fn settings() -> impl Strategy<Value = Settings> {
+    let windows = prop_oneof![
+        (1_u64..=20).prop_map(|n| WindowSpec::Time(millis(n * 100))),
+        (1_u32..=20).prop_map(WindowSpec::Calls),
+    ];
+    let rules = (
+        proptest::option::of(1_u32..8),
+        proptest::option::of(select(vec![0.1, 0.3, 0.5, 0.75, 1.0])),
+        proptest::option::of(1_u32..10),
+        1_u32..12,
+        windows,
+        proptest::option::of((1_u64..300).prop_map(millis)),
+    );
+    let recovery = (
+        (1_u64..1_000).prop_map(millis),
+        select(vec![1.0, 2.0, 3.5]),
+        select(vec![Jitter::None, Jitter::Equal, Jitter::Full]),
+        1_u32..4,
+        1_u32..4,
+        0_u32..3,
+    );
+    let rest = (
+        select(vec![Mode::Auto, Mode::Auto, Mode::Observe, Mode::ForcedOpen, Mode::ForcedClosed]),
+        any::<bool>(),
+        proptest::option::of((1_u64..500).prop_map(millis)),
+        select(vec![KindSet::EMPTY, KindSet::EMPTY.with(Kind::Connect)]),
+    );
+    (rules, recovery, rest).prop_map(|(rules, recovery, rest)| {
+        let (streak, rate, count, min_calls, window, slow) = rules;
+        let (recovery_timeout, multiplier, jitter, cap, successes, spare) = recovery;
+        let (mode, pace, timeout, ignore) = rest;
+        Settings::builder()
+            .failure_threshold(streak)
+            .failure_rate(rate)
+            .failure_count(count)
+            .min_calls(min_calls)
+            .window(window)
+            .slow_call_duration(slow)
+            .slow_call_rate(0.5)
+            .recovery_timeout(recovery_timeout)
+            .backoff_multiplier(multiplier)
+            .backoff_max(millis(4_000))
+            .jitter(jitter)
+            .half_open_max_calls(cap)
+            .success_threshold(successes)
+            .probe_calls(successes + spare)
+            .max_retry_after(millis(3_000))
+            .mode(mode)
+            .pace(pace)
+            .timeout(timeout)
+            .ignore(ignore.iter())
+            .build()
+            .unwrap()
+    })
+}
+
+/// A breaker and its reference, given the same history.
+struct Pair {
+    clock: ManualClock,
+    shell: CircuitBreaker,
+    reference: Machine,
+    events: Subscription,
+    expected: Vec<Change>,
+    happened: Vec<Change>,
+    calls: Vec<Call>,
+}
+
+/// A call under way, in both.
+struct Call {
+    permit: OwnedPermit,
+    ticket: panelboard_core::Ticket,
+    started: Option<Tick>,
+}
+
+impl Pair {
+    fn new(settings: Settings) -> Pair {
+        let clock = ManualClock::new();
+        clock.set(Tick::from_nanos(123_456_789));
+        let seed = 7;
+        let shell = CircuitBreaker::builder("pair")
+            .settings(settings)
+            .clock(clock.clone())
+            .seed(seed)
+            .bus(crate::event::Bus::with_capacity(1_000))
+            .build();
+        Pair {
+            events: shell.subscribe(),
+            shell,
+            reference: Machine::new(settings, seed, clock.now()),
+            clock,
+            expected: Vec::new(),
+            happened: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    fn reference(&mut self, input: Input) -> panelboard_core::machine::Step {
+        let step = self.reference.step(self.clock.now(), input);
+        self.expected.extend(&step.changes);
+        self.happened.extend(&step.changes);
+        step
+    }
+
+    fn step(&mut self, op: &Op, variants: &[Settings]) {
+        match *op {
+            Op::Wait(by) => self.clock.advance(millis(by)),
+            Op::Acquire { lease } => self.acquire(lease.map(millis)),
+            Op::Settle { which, outcome } => self.settle(which, outcome, false),
+            Op::Abandon { which } => self.settle(which, Outcome::Neutral, true),
+            Op::MarkSlow { which } => self.mark_slow(which),
+            Op::Command(command) => {
+                self.shell.command(command);
+                self.reference(Input::Command(command));
+            }
+            Op::Reconfigure(which) => {
+                let settings = variants[which % variants.len()];
+                self.shell.reconfigure(settings);
+                self.reference(Input::Reconfigure(settings));
+            }
+            Op::Compare => self.compare(),
+        }
+    }
+
+    fn acquire(&mut self, lease: Option<Duration>) {
+        let settings = *self.reference.settings();
+        let answer = self.shell.try_acquire_owned(lease);
+        let lease = lease.unwrap_or(settings.lease());
+        let decision = self.reference(Input::Acquire { lease }).decision.unwrap();
+        match (answer, decision) {
+            (Ok(permit), Decision::Admit { ticket, .. }) => {
+                assert_eq!(permit.ticket().role, ticket.role);
+                // A bystander's result is never weighed, whatever the generation; so the shell
+                // need not look whether time has changed the phase under a forced mode.
+                if ticket.role != Role::Bystander {
+                    assert_eq!(permit.ticket(), ticket);
+                }
+                let started = settings.has_slow_rule().then(|| self.clock.now());
+                self.calls.push(Call { permit, ticket, started });
+            }
+            (Err(rejected), Decision::Reject { reason, retry_after }) => {
+                assert_eq!(rejected.reason(), reason);
+                assert_eq!(rejected.retry_after(), retry_after);
+                // Nor under a forced mode when it refuses.
+                if reason != Reason::Forced {
+                    assert_eq!(rejected.generation(), self.reference.state().generation());
+                    assert_eq!(rejected.phase(), self.reference.state().phase());
+                }
+            }
+            (answer, decision) => panic!("{answer:?}, but reference says {decision:?}"),
+        }
+    }
+
+    fn settle(&mut self, which: usize, outcome: Outcome, drop_it: bool) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let Call { permit, ticket, started } = self.calls.swap_remove(which % self.calls.len());
+        let speed = match (self.reference.settings().slow_call_duration(), started) {
+            (Some(bound), Some(started)) if self.clock.now().since(started) >= bound => Speed::Slow,
+            (Some(_), Some(_)) => Speed::Fast,
+            _ => Speed::Unjudged,
+        };
+        match drop_it {
+            true => drop(permit),
+            false => permit.record(outcome),
+        }
+        self.reference(Input::Settle { ticket, outcome, speed });
+    }
+
+    fn mark_slow(&mut self, which: usize) {
+        let count = self.calls.len().max(1);
+        let Some(call) = self.calls.get_mut(which % count) else { return };
+        call.permit.mark_slow();
+        let ticket = call.ticket;
+        if call.started.take().is_some() {
+            self.reference(Input::MarkSlow { ticket });
+        }
+    }
+
+    /// Everything there is to see.
+    fn compare(&mut self) {
+        let seen = self.shell.snapshot();
+        self.reference(Input::Look);
+        let (now, settings) = (self.clock.now(), *self.reference.settings());
+        let (state, evidence) = (self.reference.state(), self.reference.evidence());
+        assert_eq!(seen.phase, state.phase());
+        assert_eq!(seen.generation, state.generation());
+        assert_eq!(seen.mode, state.mode(&settings));
+        assert_eq!(seen.in_phase, now.since(state.entered()));
+        assert_eq!(seen.failed_recoveries, state.failed_recoveries());
+        let until = |tick: Option<Tick>| tick.map(|tick| tick.until_from(now));
+        assert_eq!(seen.opens_for, until(state.open_until(&settings)));
+        assert_eq!(seen.paced_for, until(state.pace().until(now)));
+        assert_eq!(seen.override_.as_ref().map(|o| o.for_), until(state.override_until()));
+        assert_eq!(seen.streak, evidence.streak());
+        if settings.has_window_rule() {
+            assert_eq!(seen.tally, evidence.tally(now));
+            let kinds: u64 = seen.kinds.iter().map(|(_, count)| count).sum();
+            assert_eq!(kinds, evidence.kinds(now).iter().sum::<u64>());
+        }
+        let probes = seen.probes.map(|p| (p.in_flight, p.successes, p.failures));
+        let expected = state.round().map(|r| (r.in_flight(now), r.successes(), r.failures()));
+        assert_eq!(probes, expected);
+        assert_eq!(seen.counters, *self.reference.counters());
+        self.compare_events();
+    }
+
+    fn compare_events(&mut self) {
+        let mut seen = Vec::new();
+        while let Some(event) = self.events.try_next().unwrap() {
+            match &event.what {
+                What::Transition { record, .. } => seen.push(Change::Phase(record.transition)),
+                What::Mode { from, to, .. } => seen.push(mode_change(*from, *to)),
+                What::Reconfigured => {}
+            }
+        }
+        let expected: Vec<Change> = std::mem::take(&mut self.expected)
+            .into_iter()
+            .map(|change| match change {
+                Change::Mode(mode) => mode_change(mode.from, mode.to),
+                phase @ Change::Phase(_) => phase,
+            })
+            .collect();
+        assert_eq!(seen, expected);
+    }
+}
+
+/// Without the times, which are checked with the state: a wall clock has none of the ticks.
+fn mode_change(from: Mode, to: Mode) -> Change {
+    Change::Mode(panelboard_core::ModeChange { from, to, at: Tick::ZERO, until: None })
+}
+
+/// `PROPTEST_CASES` may ask for more.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    ProptestConfig { cases: config.cases.max(CASES), ..config }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// On one thread, and as if by turns on several.
+    #[test]
+    fn b12_shell_and_reference_agree_on_every_history(
+        variants in vec(settings(), 3),
+        history in vec((ops(), select(vec![0, 1, 5, OVERFLOW])), STEPS),
+        threads: bool,
+    ) {
+        let mut pair = Pair::new(variants[0]);
+        for (op, slot) in &history {
+            slot::pretend(if threads { *slot } else { 0 });
+            pair.step(op, &variants);
+        }
+        pair.compare();
+    }
+}
+
+/// The histories above are worth little if they never get anywhere.
+#[test]
+fn histories_reach_every_phase_and_rule() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut causes = std::collections::BTreeMap::<&str, u32>::new();
+    let mut modes = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let variants = vec(settings(), 3).new_tree(&mut runner).unwrap().current();
+        let history = vec(ops(), STEPS).new_tree(&mut runner).unwrap().current();
+        let mut pair = Pair::new(variants[0]);
+        for op in history {
+            pair.step(&op, &variants);
+        }
+        for change in &pair.happened {
+            match change {
+                Change::Phase(transition) => {
+                    *causes.entry(transition.cause.name()).or_default() += 1;
+                }
+                Change::Mode(mode) => {
+                    modes.insert(mode.to.name());
+                }
+            }
+        }
+    }
+    for cause in [
+        "consecutive_failures",
+        "failure_rate",
+        "failure_count",
+        "slow_rate",
+        "recovery_due",
+        "probes_succeeded",
+        "probes_failed",
+        "round_stalled",
+        "ordered",
+        "reset",
+    ] {
+        assert!(causes.get(cause).is_some_and(|n| *n >= 10), "{cause}: {causes:?}");
+    }
+    assert_eq!(modes.len(), Mode::ALL.len());
+}

@@ -1,0 +1,5 @@
+//! Tests of the breaker from inside.
+
+mod equivalence;
+mod invariants;
+mod threads;

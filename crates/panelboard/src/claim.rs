@@ -1,0 +1,105 @@
+//! What a call takes along from its admission to its end.
+
+use std::num::NonZeroU64;
+
+use panelboard_core::state::Role;
+use panelboard_core::{Tick, Ticket};
+
+/// What a breaker needs to know of a call when it ends, in two registers: under which generation
+/// it was let through and as what, and when it began, if calls are timed.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Claim {
+    ticket: u64,
+    /// One more than the tick, so that none costs no room.
+    started: Option<NonZeroU64>,
+}
+
+// The ticket, from the lowest bit: role (2), probe (22), generation (40). A round that lends more
+// than four million slots, or a breaker that changes phase a million million times, is not to be.
+const VOTER: u64 = 0;
+const PROBE: u64 = 1;
+const BYSTANDER: u64 = 2;
+const ROLE: u64 = 0b11;
+const PROBE_AT: u32 = 2;
+const PROBE_MASK: u64 = (1 << 22) - 1;
+pub(crate) const GENERATION_AT: u32 = 24;
+
+impl Claim {
+    #[inline]
+    pub(crate) fn voter(generation: u64, started: Option<Tick>) -> Claim {
+        Claim { ticket: generation << GENERATION_AT | VOTER, started: None }.begun(started)
+    }
+
+    pub(crate) fn new(ticket: Ticket, started: Option<Tick>) -> Claim {
+        let role = match ticket.role {
+            Role::Voter => VOTER,
+            Role::Probe(probe) => PROBE | (u64::from(probe) & PROBE_MASK) << PROBE_AT,
+            Role::Bystander => BYSTANDER,
+        };
+        Claim { ticket: ticket.generation << GENERATION_AT | role, started: None }.begun(started)
+    }
+
+    #[inline]
+    fn begun(self, started: Option<Tick>) -> Claim {
+        let started = started.and_then(|tick| NonZeroU64::new(tick.as_nanos().wrapping_add(1)));
+        Claim { started, ..self }
+    }
+
+    #[inline]
+    pub(crate) fn generation(self) -> u64 {
+        self.ticket >> GENERATION_AT
+    }
+
+    /// Whether it is a voter of the generation that stands in the upper bits of a face.
+    #[inline]
+    pub(crate) fn is_voter_of(self, face: u64) -> bool {
+        // A voter's lower bits are zero.
+        self.ticket == face >> GENERATION_AT << GENERATION_AT
+    }
+
+    pub(crate) fn is_probe(self) -> bool {
+        self.ticket & ROLE == PROBE
+    }
+
+    pub(crate) fn ticket(self) -> Ticket {
+        let role = match self.ticket & ROLE {
+            VOTER => Role::Voter,
+            PROBE => Role::Probe((self.ticket >> PROBE_AT & PROBE_MASK) as u32),
+            _ => Role::Bystander,
+        };
+        Ticket { generation: self.generation(), role }
+    }
+
+    #[inline]
+    pub(crate) fn started(self) -> Option<Tick> {
+        self.started.map(|tick| Tick::from_nanos(tick.get() - 1))
+    }
+
+    /// From now on this call is not timed; says whether it was.
+    pub(crate) fn stop_timing(&mut self) -> bool {
+        self.started.take().is_some()
+    }
+}
+
+#[cfg(all(test, not(panelboard_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_keep_what_they_are_given() {
+        for role in [Role::Voter, Role::Bystander, Role::Probe(0), Role::Probe(4_194_303)] {
+            for generation in [1, (1 << 40) - 1] {
+                let ticket = Ticket { generation, role };
+                let mut claim = Claim::new(ticket, Some(Tick::ZERO));
+                assert_eq!(claim.ticket(), ticket);
+                let face = generation << GENERATION_AT | 0xff_ffff;
+                assert_eq!(claim.is_voter_of(face), role == Role::Voter);
+                assert!(!claim.is_voter_of(face ^ 1 << GENERATION_AT));
+                assert_eq!(claim.started(), Some(Tick::ZERO));
+                assert!(claim.stop_timing() && !claim.stop_timing());
+                assert_eq!(claim.started(), None);
+            }
+        }
+        assert_eq!(Claim::voter(7, None).ticket(), Ticket { generation: 7, role: Role::Voter });
+    }
+}

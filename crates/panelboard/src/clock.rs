@@ -1,0 +1,187 @@
+//! The one place that asks the system for the time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use panelboard_core::Tick;
+
+/// Where a breaker's monotonic time comes from.
+///
+/// A breaker reads one clock for everything it decides, and reads it only if a rule needs it.
+/// Steps of the wall clock change nothing (invariant B-8).
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    #[cfg(target_os = "linux")]
+    Coarse,
+    Precise(Instant),
+    Manual(ManualClock),
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::time::Instant),
+}
+
+/// A clock that stands still until it is told otherwise, for tests and simulations.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+// ===== impl Clock =====
+
+impl Clock {
+    /// The system's coarse monotonic clock: about 2 ns a reading, in steps of one scheduler tick
+    /// (1 to 10 ms, mostly 4). The default. Where there is none, the same as [`Clock::precise`].
+    ///
+    /// Good for windows, open phases and slow bounds from about 100 ms up.
+    pub fn coarse() -> Clock {
+        #[cfg(target_os = "linux")]
+        return Clock(Source::Coarse);
+        #[cfg(not(target_os = "linux"))]
+        Clock::precise()
+    }
+
+    /// [`std::time::Instant`]: about 20 ns a reading, exact. For slow bounds below 100 ms.
+    #[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
+    pub fn precise() -> Clock {
+        Clock(Source::Precise(Instant::now()))
+    }
+
+    /// Tokio's clock, which follows `tokio::time::pause` and `advance` in tests.
+    #[cfg(feature = "tokio")]
+    #[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
+    pub fn tokio() -> Clock {
+        Clock(Source::Tokio(tokio::time::Instant::now()))
+    }
+
+    /// Now, since this clock's origin.
+    #[inline]
+    pub fn now(&self) -> Tick {
+        match &self.0 {
+            #[cfg(target_os = "linux")]
+            Source::Coarse => coarse_now(),
+            // Apart, so that the common clock is not read through a jump table.
+            _ => self.other_now(),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
+    fn other_now(&self) -> Tick {
+        match &self.0 {
+            #[cfg(target_os = "linux")]
+            Source::Coarse => coarse_now(),
+            Source::Precise(origin) => Tick::ZERO.after(Instant::now().duration_since(*origin)),
+            Source::Manual(manual) => manual.now(),
+            #[cfg(feature = "tokio")]
+            Source::Tokio(origin) => Tick::ZERO.after(origin.elapsed()),
+        }
+    }
+
+    /// The wall-clock time of a tick, for display. A manual clock's origin is the Unix epoch.
+    pub fn wall(&self, tick: Tick) -> SystemTime {
+        if let Source::Manual(_) = &self.0 {
+            return SystemTime::UNIX_EPOCH + Duration::from_nanos(tick.as_nanos());
+        }
+        let (now, wall) = (self.now(), wall_now());
+        match tick > now {
+            true => wall.checked_add(tick.since(now)).unwrap_or(wall),
+            false => wall.checked_sub(now.since(tick)).unwrap_or(wall),
+        }
+    }
+}
+
+/// The wall clock, for display only.
+#[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
+fn wall_now() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(target_os = "linux")]
+#[inline]
+fn coarse_now() -> Tick {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    // The kernel's monotonic time is never negative.
+    Tick::from_nanos(time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned())
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock::coarse()
+    }
+}
+
+impl From<ManualClock> for Clock {
+    fn from(manual: ManualClock) -> Clock {
+        Clock(Source::Manual(manual))
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            #[cfg(target_os = "linux")]
+            Source::Coarse => "Clock::coarse",
+            Source::Precise(_) => "Clock::precise",
+            Source::Manual(_) => "Clock::manual",
+            #[cfg(feature = "tokio")]
+            Source::Tokio(_) => "Clock::tokio",
+        })
+    }
+}
+
+// ===== impl ManualClock =====
+
+impl ManualClock {
+    /// A clock at its origin.
+    pub fn new() -> ManualClock {
+        ManualClock::default()
+    }
+
+    /// What it shows.
+    pub fn now(&self) -> Tick {
+        Tick::from_nanos(self.0.load(Ordering::Acquire))
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now().after(by));
+    }
+
+    /// Sets it, also back.
+    pub fn set(&self, to: Tick) {
+        self.0.store(to.as_nanos(), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clock_moves_on() {
+        for clock in [Clock::coarse(), Clock::precise()] {
+            let start = clock.now();
+            let mut now = start;
+            while now == start {
+                std::hint::spin_loop();
+                now = clock.now();
+            }
+            assert!(now > start, "{clock:?}");
+        }
+    }
+
+    #[test]
+    fn wall_time_of_a_past_tick_lies_in_the_past() {
+        let clock = Clock::coarse();
+        let now = clock.now();
+        let past = Tick::from_nanos(now.as_nanos().saturating_sub(1_000_000_000));
+        assert!(clock.wall(past) < clock.wall(now));
+        let manual = ManualClock::new();
+        manual.advance(Duration::from_secs(7));
+        let clock = Clock::from(manual.clone());
+        let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+        assert_eq!(clock.wall(manual.now()), expected);
+    }
+}

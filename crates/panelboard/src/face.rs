@@ -1,0 +1,192 @@
+//! What a breaker shows to calls that pass without a lock.
+//!
+//! The state machine is a plain value behind a short lock. Whenever it changes, its holder
+//! publishes a face: one word that says how calls are to be treated, and until when that holds.
+//! Nearly every call is answered from the face alone.
+
+use panelboard_core::{Mode, PhaseName, Reason, Settings, State, Tick};
+
+use crate::claim::{self, Claim};
+use crate::hot::Recorder;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// The published face.
+///
+/// Its time does not fit into the word, and must not be taken for that of another face. So there
+/// are two places for it, used in turn: the one a face points to is overwritten only after
+/// another face has been shown.
+pub(crate) struct FaceCell {
+    word: AtomicU64,
+    until: [AtomicU64; 2],
+}
+
+/// How calls are treated, in one word.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Face(u64);
+
+/// What a call that wants through is told.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Door {
+    /// Come in: its result will be weighed.
+    Voter = 0,
+    /// Come in, for nobody is refused; as long as the face holds.
+    Bystander = 1,
+    /// Stay out, as long as the face holds.
+    Refuse = 2,
+    /// Ask the state machine.
+    Ask = 3,
+}
+
+// The word, from the lowest bit: door (2), whether results are weighed without the lock (1),
+// whether calls are timed (1), whether results go to the shards (1), phase (2), reason (3), place
+// of the time (1), epoch of the window (13), generation (40) as in a claim.
+const DOOR: u64 = 0b11;
+const WEIGHS: u64 = 1 << 2;
+const TIMED: u64 = 1 << 3;
+const SHARDS: u64 = 1 << 4;
+const PHASE_AT: u32 = 5;
+const REASON_AT: u32 = 7;
+const PLACE_AT: u32 = 10;
+const EPOCH_AT: u32 = 11;
+const EPOCH_BITS: u32 = claim::GENERATION_AT - EPOCH_AT;
+const _: () = assert!(Reason::ALL.len() <= 8 && PhaseName::ALL.len() <= 4);
+
+// ===== impl FaceCell =====
+
+impl FaceCell {
+    pub(crate) fn new(state: &State, settings: &Settings, now: Tick) -> FaceCell {
+        let (face, until) = Face::of(state, settings, 0, now);
+        let until = until.as_nanos();
+        FaceCell {
+            word: AtomicU64::new(face.0),
+            until: [AtomicU64::new(until), AtomicU64::new(until)],
+        }
+    }
+
+    /// Shows the state to calls. The caller holds the lock, so faces appear in order.
+    /// `epoch` names the window.
+    pub(crate) fn publish(&self, state: &State, settings: &Settings, epoch: u16, now: Tick) {
+        let (face, until) = Face::of(state, settings, epoch, now);
+        let shown = Face(self.word.load(Ordering::Relaxed));
+        let place = 1 - shown.place();
+        // Release, both: pairs with the acquires in `holds_until`.
+        self.until[place].store(until.as_nanos(), Ordering::Release);
+        self.word.store(face.0 | (place as u64) << PLACE_AT, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Face {
+        Face(self.word.load(Ordering::Acquire))
+    }
+
+    /// Until when this face holds; `None` if another has been shown meanwhile.
+    #[inline]
+    pub(crate) fn holds_until(&self, face: Face) -> Option<Tick> {
+        let until = self.until[face.place()].load(Ordering::Acquire);
+        // A time written for a later face is written after a face other than this one was shown;
+        // so whoever reads that time no longer reads this face here.
+        (self.load() == face).then_some(Tick::from_nanos(until))
+    }
+}
+
+// ===== impl Face =====
+
+impl Face {
+    fn of(state: &State, settings: &Settings, epoch: u16, now: Tick) -> (Face, Tick) {
+        let mode = state.mode(settings);
+        let closed = state.phase() == PhaseName::Closed;
+        let over = state.override_until().unwrap_or(Tick::MAX);
+        let paced = state.pace().until(now);
+        let (door, reason, until) = match (mode, state.open_until(settings)) {
+            (Mode::ForcedOpen, _) => match state.override_until() {
+                Some(until) => (Door::Refuse, Reason::Forced, until),
+                None => (Door::Ask, Reason::Forced, Tick::MAX),
+            },
+            (Mode::ForcedClosed, _) => (Door::Bystander, Reason::Forced, over),
+            // When the open phase is over but calls are still paced, the phase changes all the
+            // same; so the face holds no longer than the phase.
+            (Mode::Auto, Some(open)) if paced.is_none() => (Door::Refuse, Reason::Open, open),
+            (Mode::Auto, None) if closed && paced.is_some() => {
+                (Door::Refuse, Reason::Paced, paced.unwrap_or(Tick::ZERO))
+            }
+            (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() => {
+                (Door::Voter, Reason::Open, Tick::MAX)
+            }
+            (Mode::Auto | Mode::Observe, _) => (Door::Ask, Reason::Open, Tick::MAX),
+        };
+        // While an override lets the machine decide, its end may come before the phase's, and a
+        // face that lets voters through never looks at the clock: such calls ask.
+        let lapses = state.override_until().is_some() && mode.weighs();
+        let lapses = lapses && (door == Door::Refuse || !settings.mode().weighs());
+        let door = if lapses { Door::Ask } else { door };
+        let weigh = closed && mode.weighs() && !lapses && !state.pace().is_escalated();
+        let flag = |flag, on| if on { flag } else { 0 };
+        let word = door as u64
+            | flag(WEIGHS, weigh)
+            | flag(TIMED, settings.has_slow_rule())
+            | flag(SHARDS, Recorder::of(settings) == Recorder::Shards)
+            | (state.phase() as u64) << PHASE_AT
+            | (reason.index() as u64) << REASON_AT
+            | Face::stamp_of(state.generation(), epoch) << EPOCH_AT;
+        (Face(word), until)
+    }
+
+    #[inline]
+    pub(crate) fn door(self) -> Door {
+        match self.0 & DOOR {
+            0 => Door::Voter,
+            1 => Door::Bystander,
+            2 => Door::Refuse,
+            _ => Door::Ask,
+        }
+    }
+
+    /// Whether this call is a voter of this generation, and its result may be weighed without
+    /// the lock.
+    #[inline]
+    pub(crate) fn weighs(self, claim: Claim) -> bool {
+        self.0 & WEIGHS != 0 && claim.is_voter_of(self.0)
+    }
+
+    /// As [`weighs`](Self::weighs), and nothing is to be done but to count the result in a shard:
+    /// the common case.
+    #[inline]
+    pub(crate) fn weighs_plainly(self, claim: Claim) -> bool {
+        self.0 & (WEIGHS | TIMED | SHARDS) == WEIGHS | SHARDS && claim.is_voter_of(self.0)
+    }
+
+    /// Whether calls are timed.
+    #[inline]
+    pub(crate) fn timed(self) -> bool {
+        self.0 & TIMED != 0
+    }
+
+    /// Names the phase and its window: cells of another do not count.
+    #[inline]
+    pub(crate) fn stamp(self) -> u64 {
+        self.0 >> EPOCH_AT
+    }
+
+    /// The stamp of a phase and an epoch. The epoch is cut to 13 bits: a thread would have to
+    /// miss exactly 8,192 changes of the window within one phase to take its cells for current.
+    pub(crate) fn stamp_of(generation: u64, epoch: u16) -> u64 {
+        generation << EPOCH_BITS | u64::from(epoch) & ((1 << EPOCH_BITS) - 1)
+    }
+
+    fn place(self) -> usize {
+        (self.0 >> PLACE_AT) as usize & 1
+    }
+
+    #[inline]
+    pub(crate) fn generation(self) -> u64 {
+        self.0 >> claim::GENERATION_AT
+    }
+
+    pub(crate) fn phase(self) -> PhaseName {
+        PhaseName::ALL[(self.0 >> PHASE_AT) as usize & 0b11]
+    }
+
+    pub(crate) fn reason(self) -> Reason {
+        Reason::ALL[(self.0 >> REASON_AT) as usize & 0b111]
+    }
+}

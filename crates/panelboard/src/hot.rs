@@ -1,0 +1,166 @@
+//! The few settings that calls read without a lock.
+
+use std::time::Duration;
+
+use panelboard_core::window::cell;
+use panelboard_core::{Kind, KindSet, Outcome, Settings, Speed, Tick, WindowSpec};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// The published settings.
+pub(crate) struct HotCell {
+    word: AtomicU64,
+    width: AtomicU64,
+    slow_after: AtomicU64,
+    timeout: AtomicU64,
+}
+
+/// The settings that calls read, in one word.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hot(u64);
+
+/// Where the results of voters go.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Recorder {
+    /// No rule looks at a window: only the streak counts.
+    Streak = 0,
+    /// A time window, in shards.
+    Shards = 1,
+    /// A window over the last N calls, behind the lock: their order matters.
+    Locked = 2,
+}
+
+// The word, from the lowest bit: recorder (2), whether calls are timed (1), ignored kinds (16),
+// consecutive threshold (16, 0 for none).
+const TIMED: u64 = 1 << 2;
+const IGNORE_AT: u32 = 3;
+const THRESHOLD_AT: u32 = 19;
+
+// ===== impl HotCell =====
+
+impl HotCell {
+    pub(crate) fn new(settings: &Settings) -> HotCell {
+        let cell = HotCell {
+            word: AtomicU64::new(0),
+            width: AtomicU64::new(1),
+            slow_after: AtomicU64::new(0),
+            timeout: AtomicU64::new(0),
+        };
+        cell.publish(settings);
+        cell
+    }
+
+    /// Shows new settings to calls; a face with another epoch is published after them.
+    pub(crate) fn publish(&self, settings: &Settings) {
+        let width = match settings.window() {
+            WindowSpec::Time(length) => cell::width_of(length),
+            WindowSpec::Calls(_) => 1,
+        };
+        self.width.store(width, Ordering::Relaxed);
+        self.slow_after.store(nanos(settings.slow_call_duration()), Ordering::Relaxed);
+        self.timeout.store(nanos(settings.timeout()), Ordering::Relaxed);
+        let word = Recorder::of(settings) as u64
+            | if settings.has_slow_rule() { TIMED } else { 0 }
+            | u64::from(settings.ignore().bits()) << IGNORE_AT
+            | u64::from(settings.failure_threshold().unwrap_or(0) as u16) << THRESHOLD_AT;
+        // Release: pairs with the acquire in `load`.
+        self.word.store(word, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Hot {
+        Hot(self.word.load(Ordering::Acquire))
+    }
+
+    /// Width of a bucket in nanoseconds. A call that goes by an older face may read the width of
+    /// a newer window; but the cells it then writes bear the older stamp and do not count.
+    #[inline]
+    pub(crate) fn width(&self) -> u64 {
+        self.width.load(Ordering::Relaxed)
+    }
+
+    /// The attempt timeout, if there is one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        duration(self.timeout.load(Ordering::Relaxed))
+    }
+
+    /// From when on a call is slow, if calls are timed.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn slow_after(&self) -> Option<Duration> {
+        duration(self.slow_after.load(Ordering::Relaxed))
+    }
+
+    /// How a call compares with the slow bound that began at `started`, if it was timed.
+    #[inline]
+    pub(crate) fn speed(&self, hot: Hot, started: Option<Tick>, now: Tick) -> Speed {
+        match started {
+            Some(started) if hot.timed() => {
+                let took = now.as_nanos().saturating_sub(started.as_nanos());
+                match took >= self.slow_after.load(Ordering::Relaxed) {
+                    true => Speed::Slow,
+                    false => Speed::Fast,
+                }
+            }
+            _ => Speed::Unjudged,
+        }
+    }
+}
+
+/// No setting of a duration is zero, so zero can stand for "none" in an atomic.
+fn nanos(duration: Option<Duration>) -> u64 {
+    Tick::ZERO.after(duration.unwrap_or_default()).as_nanos()
+}
+
+#[cfg(feature = "tokio")]
+fn duration(nanos: u64) -> Option<Duration> {
+    (nanos != 0).then(|| Duration::from_nanos(nanos))
+}
+
+// ===== impl Hot =====
+
+impl Hot {
+    #[inline]
+    pub(crate) fn recorder(self) -> Recorder {
+        match self.0 & 0b11 {
+            0 => Recorder::Streak,
+            1 => Recorder::Shards,
+            _ => Recorder::Locked,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn timed(self) -> bool {
+        self.0 & TIMED != 0
+    }
+
+    #[inline]
+    pub(crate) fn threshold(self) -> Option<u16> {
+        Some((self.0 >> THRESHOLD_AT) as u16).filter(|threshold| *threshold != 0)
+    }
+
+    /// What an outcome is under these settings; as [`Settings::regard`].
+    #[inline]
+    pub(crate) fn regard(self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failure { kind, .. } if self.ignores(kind) => Outcome::Neutral,
+            outcome => outcome,
+        }
+    }
+
+    /// Whether a failure of this kind is neutral.
+    #[inline]
+    pub(crate) fn ignores(self, kind: Kind) -> bool {
+        KindSet::from_bits((self.0 >> IGNORE_AT) as u16).contains(kind)
+    }
+}
+
+impl Recorder {
+    pub(crate) fn of(settings: &Settings) -> Recorder {
+        match settings.window() {
+            _ if !settings.has_window_rule() => Recorder::Streak,
+            WindowSpec::Time(_) => Recorder::Shards,
+            WindowSpec::Calls(_) => Recorder::Locked,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What a guarded call holds while it runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use panelboard_core::{Kind, Outcome};
+
+use crate::breaker::Inner;
+use crate::claim::Claim;
+use crate::event::LastError;
+
+/// The right to make one guarded call.
+///
+/// Settle it with the call's outcome. Dropping it settles it too: as a failure of kind `panic`
+/// while the thread unwinds from a panic, else as abandoned, which is neutral.
+/// Either way a probe's slot comes back (invariant B-7).
+#[must_use = "a permit that is dropped counts as an abandoned call"]
+#[derive(Debug)]
+pub struct Permit<'a>(Lent<&'a Inner>);
+
+/// A [`Permit`] that keeps its breaker alive, for calls that outlive the borrow.
+#[must_use = "a permit that is dropped counts as an abandoned call"]
+#[derive(Debug)]
+pub struct OwnedPermit(Lent<Arc<Inner>>);
+
+/// More about a failure than its kind, for "last errors". Keep secrets out of the message.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ErrorDetail {
+    status: Option<u16>,
+    latency: Option<Duration>,
+    message: Option<Arc<str>>,
+    trace_id: Option<Arc<str>>,
+}
+
+/// What both sorts of permit are: a ticket, and whom to give it back to.
+struct Lent<B: AsInner> {
+    /// `None` once settled.
+    breaker: Option<B>,
+    claim: Claim,
+}
+
+pub(crate) trait AsInner {
+    fn inner(&self) -> &Inner;
+}
+
+impl AsInner for &Inner {
+    #[inline]
+    fn inner(&self) -> &Inner {
+        self
+    }
+}
+
+impl AsInner for Arc<Inner> {
+    #[inline]
+    fn inner(&self) -> &Inner {
+        self
+    }
+}
+
+// ===== impl Lent =====
+
+impl<B: AsInner> Lent<B> {
+    #[inline]
+    fn new(breaker: B, claim: Claim) -> Lent<B> {
+        Lent { breaker: Some(breaker), claim }
+    }
+
+    #[inline]
+    fn settle(&mut self, outcome: Outcome, detail: Option<&ErrorDetail>) {
+        if let Some(breaker) = self.breaker.take() {
+            breaker.inner().settle(self.claim, outcome, detail);
+        }
+    }
+
+    fn mark_slow(&mut self) {
+        // The end of this call must not be timed again.
+        if self.claim.stop_timing()
+            && let Some(breaker) = &self.breaker
+        {
+            breaker.inner().mark_slow(self.claim);
+        }
+    }
+
+    #[cold]
+    fn abandon(&mut self) {
+        let panicked = std::thread::panicking();
+        let outcome = if panicked { Outcome::failure(Kind::Panic) } else { Outcome::Neutral };
+        self.settle(outcome, None);
+    }
+}
+
+impl<B: AsInner> Drop for Lent<B> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.breaker.is_some() {
+            self.abandon();
+        }
+    }
+}
+
+impl<B: AsInner> fmt::Debug for Lent<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("circuit", &self.breaker.as_ref().map(|breaker| breaker.inner().name()))
+            .field("ticket", &self.claim.ticket())
+            .finish_non_exhaustive()
+    }
+}
+
+// ===== impl Permit, OwnedPermit =====
+
+macro_rules! settles {
+    ($permit:ty) => {
+        impl $permit {
+            /// The dependency did its job.
+            #[inline]
+            pub fn success(self) {
+                self.record(Outcome::Success);
+            }
+
+            /// The dependency failed.
+            #[inline]
+            pub fn failure(self, kind: Kind) {
+                self.record(Outcome::failure(kind));
+            }
+
+            /// The call says nothing of the dependency.
+            #[inline]
+            pub fn neutral(self) {
+                self.record(Outcome::Neutral);
+            }
+
+            /// The dependency asked to slow down, and perhaps said for how long.
+            #[inline]
+            pub fn pushback(self, retry_after: Option<Duration>) {
+                self.record(Outcome::pushback(retry_after));
+            }
+
+            /// Settles with any outcome.
+            #[inline]
+            pub fn record(mut self, outcome: Outcome) {
+                self.0.settle(outcome, None);
+            }
+
+            /// Settles with any outcome, and tells more about it if it is a failure.
+            pub fn record_with(mut self, outcome: Outcome, detail: &ErrorDetail) {
+                self.0.settle(outcome, Some(detail));
+            }
+
+            /// Counts the call as slow while it still runs; does nothing unless calls are timed.
+            pub fn mark_slow(&mut self) {
+                self.0.mark_slow();
+            }
+
+            /// The number of the phase the call was let through in.
+            pub fn generation(&self) -> u64 {
+                self.0.claim.generation()
+            }
+
+            /// Whether the call is a probe.
+            pub fn is_probe(&self) -> bool {
+                self.0.claim.is_probe()
+            }
+        }
+    };
+}
+settles!(Permit<'_>);
+settles!(OwnedPermit);
+
+impl<'a> Permit<'a> {
+    #[inline]
+    pub(crate) fn new(breaker: &'a Inner, claim: Claim) -> Permit<'a> {
+        Permit(Lent::new(breaker, claim))
+    }
+}
+
+impl OwnedPermit {
+    #[cfg(all(test, not(panelboard_loom)))]
+    pub(crate) fn ticket(&self) -> panelboard_core::Ticket {
+        self.0.claim.ticket()
+    }
+
+    pub(crate) fn new(breaker: Arc<Inner>, claim: Claim) -> OwnedPermit {
+        OwnedPermit(Lent::new(breaker, claim))
+    }
+}
+
+// ===== impl ErrorDetail =====
+
+impl ErrorDetail {
+    /// Nothing more.
+    pub fn new() -> ErrorDetail {
+        ErrorDetail::default()
+    }
+
+    /// HTTP status or the like.
+    pub fn status(mut self, status: u16) -> ErrorDetail {
+        self.status = Some(status);
+        self
+    }
+
+    /// How long the call took.
+    pub fn latency(mut self, latency: Duration) -> ErrorDetail {
+        self.latency = Some(latency);
+        self
+    }
+
+    /// What there is to say, without secrets; cut to 200 bytes.
+    pub fn message(mut self, message: impl AsRef<str>) -> ErrorDetail {
+        let message = message.as_ref();
+        let end = (0..=message.len().min(200)).rev().find(|at| message.is_char_boundary(*at));
+        self.message = Some(message[..end.unwrap_or(0)].into());
+        self
+    }
+
+    /// The trace the call belongs to.
+    pub fn trace_id(mut self, trace: impl Into<Arc<str>>) -> ErrorDetail {
+        self.trace_id = Some(trace.into());
+        self
+    }
+
+    pub(crate) fn to_error(&self, at: std::time::SystemTime, kind: Kind) -> LastError {
+        let ErrorDetail { status, latency, message, trace_id } = self.clone();
+        LastError { at, kind, status, latency, message, trace_id }
+    }
+}

@@ -1,0 +1,325 @@
+//! Where the breakers of a service live: the single source of truth.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use panelboard_core::{Catalog, Settings};
+
+use crate::event::{Bus, Subscription};
+use crate::{CircuitBreaker, Clock, Name, Snapshot};
+
+/// Keys a family tells apart unless said otherwise.
+pub const MAX_KEYS: usize = 10_000;
+
+/// What stands for the key in the name of a family's overflow breaker.
+const OVERFLOW: &str = "(overflow)";
+
+/// The breakers of a service by name: got or created, never created a second time behind a
+/// holder's back. A cheap handle.
+///
+/// # Examples
+/// ```
+/// use panelboard::{Catalog, Registry, presets};
+///
+/// let mut catalog = Catalog::default();
+/// catalog.circuits.insert("users".into(), presets::database().build()?);
+/// let registry = Registry::from_config(&catalog);
+///
+/// let users = registry.breaker("users");
+/// users.call(|| Ok::<_, ()>(())).unwrap();
+/// assert_eq!(registry.breaker("users").snapshot().counters.success, 1, "the same breaker");
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    bus: Arc<Bus>,
+    inner: RwLock<Listed>,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    catalog: Arc<Catalog>,
+    breakers: HashMap<Name, CircuitBreaker>,
+    families: HashMap<Name, Family>,
+}
+
+/// Breakers by key under one name and one set of settings, bounded in number.
+///
+/// A key above the bound shares the family's overflow breaker, so it is never unprotected.
+#[derive(Clone, Debug)]
+pub struct Family {
+    shared: Arc<FamilyShared>,
+}
+
+#[derive(Debug)]
+struct FamilyShared {
+    name: Name,
+    clock: Clock,
+    bus: Arc<Bus>,
+    max_keys: usize,
+    inner: RwLock<Keyed>,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    catalog: Arc<Catalog>,
+    breakers: HashMap<Box<str>, CircuitBreaker>,
+    overflow: Option<CircuitBreaker>,
+}
+
+// ===== impl Registry =====
+
+impl Registry {
+    /// A registry in which every circuit runs on the default settings.
+    pub fn new() -> Registry {
+        Registry::from_config(&Catalog::default())
+    }
+
+    /// A registry with the circuits of a checked configuration, all of them present from the
+    /// start.
+    pub fn from_config(config: &impl AsRef<Catalog>) -> Registry {
+        Registry::with(config, Clock::default(), Bus::new())
+    }
+
+    /// As [`from_config`](Self::from_config), with a clock and a bus of your choice.
+    pub fn with(config: &impl AsRef<Catalog>, clock: Clock, bus: Arc<Bus>) -> Registry {
+        let inner = RwLock::new(Listed::default());
+        let registry = Registry { shared: Arc::new(Shared { clock, bus, inner }) };
+        registry.apply(config);
+        registry
+    }
+
+    /// The breaker of this name, created if there is none.
+    ///
+    /// Keep the handle: looking it up costs more than guarding a call.
+    pub fn breaker(&self, name: &str) -> CircuitBreaker {
+        if let Some(breaker) = self.get(name) {
+            return breaker;
+        }
+        let mut listed = self.write();
+        self.get_or_create(&mut listed, name)
+    }
+
+    /// The breaker of this name, if there is one.
+    pub fn get(&self, name: &str) -> Option<CircuitBreaker> {
+        self.read().breakers.get(name).cloned()
+    }
+
+    /// The family of this name, created if there is none: one breaker for each key.
+    pub fn keyed(&self, name: &str) -> Family {
+        self.keyed_up_to(name, MAX_KEYS)
+    }
+
+    /// As [`keyed`](Self::keyed), for at most so many keys; a family that exists keeps its bound.
+    pub fn keyed_up_to(&self, name: &str, max_keys: usize) -> Family {
+        if let Some(family) = self.read().families.get(name) {
+            return family.clone();
+        }
+        let mut listed = self.write();
+        let catalog = Arc::clone(&listed.catalog);
+        let name = listed.name(name);
+        let family = listed
+            .families
+            .entry(name.clone())
+            .or_insert_with(|| Family::new(name, catalog, max_keys, &self.shared));
+        family.clone()
+    }
+
+    /// Runs every circuit on the settings of this configuration.
+    ///
+    /// Circuits whose settings are the same keep everything; changed ones keep phase, generation
+    /// and streak (invariant B-9); new ones appear; those no longer named leave the registry, and
+    /// whoever still holds one may go on using it.
+    pub fn apply(&self, config: &impl AsRef<Catalog>) {
+        let catalog = Arc::new(config.as_ref().clone());
+        let mut listed = self.write();
+        let before = std::mem::replace(&mut listed.catalog, Arc::clone(&catalog));
+        listed.breakers.retain(|name, _| {
+            !before.circuits.contains_key(&**name) || catalog.circuits.contains_key(&**name)
+        });
+        let breakers: Vec<CircuitBreaker> = listed.breakers.values().cloned().collect();
+        let families: Vec<Family> = listed.families.values().cloned().collect();
+        for name in catalog.circuits.keys() {
+            self.get_or_create(&mut listed, name);
+        }
+        // Reconfiguring wakes subscribers, which is foreign code: not under a lock.
+        drop(listed);
+        for breaker in breakers {
+            breaker.reconfigure(catalog.settings(breaker.name()));
+        }
+        for family in families {
+            family.reconfigure(&catalog);
+        }
+    }
+
+    /// The settings of every circuit, as last applied.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.read().catalog)
+    }
+
+    /// Every breaker, keyed ones included, by name.
+    pub fn breakers(&self) -> Vec<CircuitBreaker> {
+        let listed = self.read();
+        let mut all: Vec<CircuitBreaker> = listed.breakers.values().cloned().collect();
+        for family in listed.families.values() {
+            all.extend(family.breakers());
+        }
+        drop(listed);
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
+    }
+
+    /// What every breaker looks like now, by name.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        self.breakers().iter().map(CircuitBreaker::snapshot).collect()
+    }
+
+    /// Every family.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families: Vec<Family> = self.read().families.values().cloned().collect();
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        families
+    }
+
+    /// A breaker by its full name: that of a circuit, or `family/key`.
+    pub fn find(&self, name: &str) -> Option<CircuitBreaker> {
+        self.get(name).or_else(|| self.breakers().into_iter().find(|b| &**b.name() == name))
+    }
+
+    /// Where all of them publish what happens to them.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.shared.bus
+    }
+
+    /// Follows what happens to any of them from now on.
+    pub fn subscribe(&self) -> Subscription {
+        self.shared.bus.subscribe()
+    }
+
+    fn get_or_create(&self, listed: &mut Listed, name: &str) -> CircuitBreaker {
+        if let Some(breaker) = listed.breakers.get(name) {
+            return breaker.clone();
+        }
+        let settings = listed.catalog.settings(name);
+        let breaker = CircuitBreaker::builder(listed.name(name))
+            .settings(settings)
+            .clock(self.shared.clock.clone())
+            .bus(Arc::clone(&self.shared.bus))
+            .build();
+        listed.breakers.insert(breaker.name().clone(), breaker.clone());
+        breaker
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Listed> {
+        self.shared.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Listed> {
+        self.shared.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry::new()
+    }
+}
+
+impl Listed {
+    /// Names from configuration are few and for ever; others are the caller's to bound.
+    fn name(&self, name: &str) -> Name {
+        match self.catalog.circuits.contains_key(name) {
+            true => Name::interned(name),
+            false => Name::from(name.to_owned()),
+        }
+    }
+}
+
+// ===== impl Family =====
+
+impl Family {
+    fn new(name: Name, catalog: Arc<Catalog>, max_keys: usize, shared: &Shared) -> Family {
+        let (clock, bus) = (shared.clock.clone(), Arc::clone(&shared.bus));
+        let inner = RwLock::new(Keyed { catalog, breakers: HashMap::new(), overflow: None });
+        Family { shared: Arc::new(FamilyShared { name, clock, bus, max_keys, inner }) }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &Name {
+        &self.shared.name
+    }
+
+    /// The breaker for this key, created if there is none and room for one more. Its name is
+    /// `family/part/part`.
+    pub fn breaker(&self, key: &[&str]) -> CircuitBreaker {
+        let key = key.join("/");
+        if let Some(breaker) = self.read().breakers.get(&*key) {
+            return breaker.clone();
+        }
+        let mut keyed = self.write();
+        if let Some(breaker) = keyed.breakers.get(&*key) {
+            return breaker.clone();
+        }
+        if keyed.breakers.len() >= self.shared.max_keys {
+            let settings = keyed.catalog.settings(self.name());
+            let make = || self.make(OVERFLOW, settings);
+            return keyed.overflow.get_or_insert_with(make).clone();
+        }
+        let breaker = self.make(&key, keyed.catalog.key_settings(self.name(), &key));
+        keyed.breakers.insert(key.into(), breaker.clone());
+        breaker
+    }
+
+    /// Every breaker of the family, the overflow one included.
+    pub fn breakers(&self) -> Vec<CircuitBreaker> {
+        let keyed = self.read();
+        keyed.breakers.values().chain(&keyed.overflow).cloned().collect()
+    }
+
+    /// How many keys have a breaker of their own.
+    pub fn len(&self) -> usize {
+        self.read().breakers.len()
+    }
+
+    /// Whether no key has one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn reconfigure(&self, catalog: &Arc<Catalog>) {
+        let mut keyed = self.write();
+        keyed.catalog = Arc::clone(catalog);
+        let breakers: Vec<_> =
+            keyed.breakers.iter().map(|(key, breaker)| (key.clone(), breaker.clone())).collect();
+        let overflow = keyed.overflow.clone();
+        drop(keyed);
+        for (key, breaker) in breakers {
+            breaker.reconfigure(catalog.key_settings(self.name(), &key));
+        }
+        if let Some(overflow) = overflow {
+            overflow.reconfigure(catalog.settings(self.name()));
+        }
+    }
+
+    fn make(&self, key: &str, settings: Settings) -> CircuitBreaker {
+        CircuitBreaker::builder(format!("{}/{key}", self.shared.name))
+            .settings(settings)
+            .clock(self.shared.clock.clone())
+            .bus(Arc::clone(&self.shared.bus))
+            .build()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Keyed> {
+        self.shared.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Keyed> {
+        self.shared.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,150 @@
+//! What a breaker looks like at one moment: the one type that every view renders.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use panelboard_core::machine::Counters;
+
+use crate::event::{LastError, Order, TripRecord};
+use crate::stats::Stats;
+use crate::{Kind, Mode, Name, PhaseName, Settings, Tally};
+
+/// What a breaker looks like at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Which circuit.
+    pub name: Name,
+    /// When this was taken.
+    pub at: SystemTime,
+    /// The phase.
+    pub phase: PhaseName,
+    /// The number of the phase; every transition raises it.
+    pub generation: u64,
+    /// How long ago the phase was entered.
+    pub in_phase: Duration,
+    /// Who decides.
+    pub mode: Mode,
+    /// The operator's override, if one is in force.
+    pub override_: Option<Override>,
+    /// What the breaker runs on.
+    pub settings: Settings,
+    /// Failures in a row.
+    pub streak: u32,
+    /// What is in the window.
+    pub tally: Tally,
+    /// The failures in the window by kind, most frequent first.
+    pub kinds: Vec<(Kind, u64)>,
+    /// What was counted, ever.
+    pub counters: Counters,
+    /// While open: how long until calls may probe.
+    pub opens_for: Option<Duration>,
+    /// While pushback holds calls back: for how much longer.
+    pub paced_for: Option<Duration>,
+    /// While half-open: how the probes are doing.
+    pub probes: Option<Probes>,
+    /// Recoveries that failed since the last sign of health: the backoff exponent.
+    pub failed_recoveries: u32,
+    /// What the breaker knew when it last opened from closed: the root of the incident. Recoveries
+    /// that failed since are transitions of their own.
+    pub trip: Option<Arc<TripRecord>>,
+    /// What the breaker knew at its last transition of any sort.
+    pub last: Option<Arc<TripRecord>>,
+    /// The last errors, oldest first, at most 20.
+    pub errors: Vec<LastError>,
+    /// Figures over the breaker's life.
+    pub stats: Stats,
+}
+
+/// An operator's override.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Override {
+    /// How much longer it lasts.
+    pub for_: Duration,
+    /// Who ordered it, and why, if they said so.
+    pub order: Option<Order>,
+}
+
+/// One round of probes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Probes {
+    /// Under way.
+    pub in_flight: u32,
+    /// Succeeded.
+    pub successes: u32,
+    /// Failed.
+    pub failures: u32,
+    /// How many must succeed.
+    pub needed: u32,
+    /// Out of how many.
+    pub of: u32,
+}
+
+/// How a circuit is doing, in one word.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Health {
+    /// Closed.
+    Healthy,
+    /// Open or probing, or an operator has switched its protection off.
+    Degraded,
+    /// More than three recoveries have failed, or an operator has forced it open.
+    Unhealthy,
+}
+
+// ===== impl Snapshot =====
+
+impl Snapshot {
+    /// How the circuit is doing.
+    pub fn health(&self) -> Health {
+        match (self.mode, self.phase) {
+            (Mode::ForcedOpen, _) => Health::Unhealthy,
+            (_, PhaseName::Open | PhaseName::HalfOpen) if self.failed_recoveries > 3 => {
+                Health::Unhealthy
+            }
+            (Mode::ForcedClosed, _) if self.override_.is_some() => Health::Degraded,
+            // Switched off in configuration: nothing is wrong with it.
+            (Mode::ForcedClosed, _) | (_, PhaseName::Closed) => Health::Healthy,
+            (_, PhaseName::Open | PhaseName::HalfOpen) => Health::Degraded,
+        }
+    }
+
+    /// Calls refused, for whatever reason.
+    pub fn rejected(&self) -> u64 {
+        self.counters.rejected.iter().sum()
+    }
+
+    /// Share of failures among the calls in the window, from 0 to 1.
+    pub fn failure_ratio(&self) -> f64 {
+        share(self.tally.failures, self.tally.calls)
+    }
+
+    /// Share of slow calls among those in the window, from 0 to 1.
+    pub fn slow_ratio(&self) -> f64 {
+        share(self.tally.slow, self.tally.timed)
+    }
+
+    /// When it is worth coming back, if calls are refused now.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match (self.mode, &self.override_) {
+            (Mode::ForcedOpen, Some(over)) => Some(over.for_),
+            (Mode::ForcedOpen, None) => Some(self.settings.recovery_timeout()),
+            (Mode::ForcedClosed | Mode::Observe, _) => None,
+            (Mode::Auto, _) => self.opens_for.max(self.paced_for),
+        }
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+impl Health {
+    /// The name in the health document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Degraded => "degraded",
+            Health::Unhealthy => "unhealthy",
+        }
+    }
+}
