@@ -1,0 +1,61 @@
+//! One markdown table of all measurements.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::harness::{Scenario, median};
+use super::subjects::{Role, Subject};
+
+const BEGIN: &str = "<!-- begin: cargo bench -p panelboard -- --save -->";
+const END: &str = "<!-- end -->";
+
+/// Nanoseconds over the bare call; for peers also how many times as much as ours.
+pub(crate) fn table(subjects: &[Subject], results: &[Vec<f64>]) -> String {
+    let columns = Scenario::ALL.len() * 2;
+    let medians: Vec<Vec<Option<f64>>> = results
+        .chunks(columns)
+        .map(|row| row.iter().map(|samples| median(samples)).collect())
+        .collect();
+    let bare = &medians[0];
+    let ours = subjects.iter().position(|s| s.role == Role::Ours).expect("we are measured");
+    let over = |row: usize, column: usize| {
+        medians[row][column].zip(bare[column]).map(|(all, bare)| (all - bare).max(0.0))
+    };
+
+    let mut out = String::from("| ns per call over the bare call |");
+    for scenario in Scenario::ALL {
+        let _ = write!(out, " {} | 2 threads |", scenario.title());
+    }
+    out.push_str("\n| --- |");
+    out.push_str(&" ---: |".repeat(columns));
+    out.push('\n');
+    for (row, subject) in subjects.iter().enumerate() {
+        let _ = write!(out, "| {} |", subject.name);
+        for column in 0..columns {
+            let cell = match (subject.role, over(row, column), over(ours, column)) {
+                (Role::Bare, ..) => {
+                    bare[column].map_or(String::new(), |bare| format!("({bare:.1})"))
+                }
+                (_, None, _) => "–".into(),
+                (Role::Peer, Some(theirs), Some(ours)) => {
+                    // Below a tenth of a nanosecond there is nothing to divide by.
+                    format!("{theirs:.1} ({:.0}×)", theirs / ours.max(0.1))
+                }
+                (_, Some(nanos), _) => format!("{nanos:.1}"),
+            };
+            let _ = write!(out, " {cell} |");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Puts the table between the marks in the performance page.
+pub(crate) fn save(table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md");
+    let page = std::fs::read_to_string(&path).expect("docs/performance.md is there");
+    let (before, rest) = page.split_once(BEGIN).expect("the page has a begin mark");
+    let (_, after) = rest.split_once(END).expect("the page has an end mark");
+    std::fs::write(&path, format!("{before}{BEGIN}\n{table}{END}{after}"))
+        .expect("docs/performance.md can be written");
+}

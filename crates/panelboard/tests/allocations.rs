@@ -1,0 +1,88 @@
+//! Guarding a call allocates nothing once a thread has its counters.
+
+use std::future::ready;
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use allocation_counter::measure;
+use panelboard::{CircuitBreaker, Command, Settings, SettingsBuilder};
+
+fn allocations(settings: SettingsBuilder, work: impl Fn(&CircuitBreaker)) -> u64 {
+    let breaker = CircuitBreaker::new("lean", settings.build().unwrap());
+    // The first failure makes room for failures.
+    for fails in [true, false] {
+        let _ = breaker.call(|| if fails { Err(()) } else { Ok(()) });
+    }
+    work(&breaker);
+    measure(|| {
+        for _ in 0..1_000 {
+            work(&breaker);
+        }
+    })
+    .count_total
+}
+
+#[test]
+fn a_closed_breaker_allocates_nothing() {
+    let lenient = || Settings::builder().failure_threshold(None).min_calls(1_000_000_000);
+    for settings in
+        [lenient(), lenient().window(100_u32), lenient().slow_call_duration(Duration::from_secs(1))]
+    {
+        let count = allocations(settings, |breaker| {
+            breaker.call(|| Ok::<_, ()>(1)).unwrap();
+            breaker.call(|| Err::<(), _>(1)).unwrap_err();
+            breaker.try_acquire().unwrap().success();
+        });
+        assert_eq!(count, 0, "{settings:?}");
+    }
+}
+
+#[test]
+fn a_refusal_allocates_nothing() {
+    let breaker = CircuitBreaker::new("lean", Settings::default());
+    breaker.command(Command::OpenFor(Duration::from_secs(3_600)));
+    let refused = || breaker.call(|| Ok::<_, ()>(1)).unwrap_err();
+    refused();
+    let info = measure(|| {
+        for _ in 0..1_000 {
+            refused();
+        }
+    });
+    assert_eq!(info.count_total, 0);
+}
+
+#[test]
+fn an_async_call_allocates_nothing() {
+    let settings = Settings::builder().timeout(Duration::from_secs(1));
+    let count = allocations(settings, |breaker| {
+        let call = pin!(breaker.call_async(ready(Ok::<_, ()>(1))));
+        assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    });
+    assert_eq!(count, 0);
+}
+
+/// Nor one that has to wait, bounded by a timeout.
+#[test]
+fn a_pending_async_call_allocates_nothing() {
+    let settings = Settings::builder().timeout(Duration::from_secs(60)).build().unwrap();
+    let breaker = CircuitBreaker::new("lean", settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let pending_once = || {
+            breaker.call_async(async {
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(1)
+            })
+        };
+        // Polled by hand, so that only the call is measured and not the runtime.
+        let poll = || {
+            let mut call = pin!(pending_once());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(call.as_mut().poll(&mut context).is_pending());
+            assert!(call.as_mut().poll(&mut context).is_ready());
+        };
+        poll();
+        assert_eq!(measure(poll).count_total, 0);
+    });
+}

@@ -1,0 +1,193 @@
+//! The golden texts of "why is it open", the same in log, API, command line and page.
+
+use std::time::Duration;
+
+use panelboard::{
+    CircuitBreaker, Command, ErrorDetail, Jitter, Kind, ManualClock, Order, Outcome, Settings,
+    SettingsBuilder,
+};
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn breaker(settings: SettingsBuilder) -> (CircuitBreaker, ManualClock) {
+    let clock = ManualClock::new();
+    clock.advance(secs(1_000));
+    let breaker = CircuitBreaker::builder("payments")
+        .settings(settings.jitter(Jitter::None).build().unwrap())
+        .clock(clock.clone())
+        .build();
+    (breaker, clock)
+}
+
+fn fail(breaker: &CircuitBreaker, times: usize) {
+    for _ in 0..times {
+        breaker.try_acquire().unwrap().failure(Kind::Timeout);
+    }
+}
+
+fn succeed(breaker: &CircuitBreaker, times: usize) {
+    for _ in 0..times {
+        breaker.try_acquire().unwrap().success();
+    }
+}
+
+#[test]
+fn an_open_breaker_explains_itself() {
+    let settings = Settings::builder()
+        .failure_threshold(None)
+        .min_calls(50)
+        .recovery_timeout(secs(10))
+        .backoff_max(secs(300));
+    let (breaker, clock) = breaker(settings);
+    succeed(&breaker, 21);
+    for _ in 0..7 {
+        let detail = ErrorDetail::new().status(503).message("upstream said no");
+        let permit = breaker.try_acquire().unwrap();
+        permit.record_with(Outcome::failure(Kind::ServerError), &detail);
+        clock.advance(Duration::from_millis(10));
+    }
+    for _ in 0..22 {
+        breaker.try_acquire().unwrap().failure(Kind::Connect);
+    }
+    let record = breaker.snapshot().trip.unwrap();
+    assert_eq!(record.errors.len(), 20, "the last ones, of whatever sort");
+    clock.advance(secs(4));
+    for _ in 0..1_204 {
+        let _ = breaker.try_acquire().unwrap_err();
+    }
+    assert_eq!(
+        breaker.explain(),
+        "`payments` OPEN for 4 s. failure_rate fired: 29 of 50 calls failed (58 % ≥ 50 %) in 10 s. \
+         Mostly connect (22), server error (7). Next probe in 6 s (attempt 1, 10 s → 20 s → 40 s). \
+         1,204 calls rejected since; it closes after 3 of 3 probes succeed."
+    );
+}
+
+#[test]
+fn failures_that_agree_on_a_status_are_called_by_it() {
+    let (breaker, _) = breaker(Settings::builder().failure_threshold(3));
+    for kind in [Kind::ServerError, Kind::Timeout, Kind::ServerError] {
+        let detail = match kind {
+            Kind::ServerError => ErrorDetail::new().status(503),
+            _ => ErrorDetail::new(),
+        };
+        breaker.try_acquire().unwrap().record_with(Outcome::failure(kind), &detail);
+    }
+    assert!(breaker.explain().contains("Mostly HTTP 503 (2), timeout (1)."));
+}
+
+#[test]
+fn the_waits_around_the_present_attempt_are_shown() {
+    let (breaker, clock) = breaker(Settings::builder());
+    fail(&breaker, 5);
+    for wait in [5, 10] {
+        clock.advance(secs(wait));
+        fail(&breaker, 1);
+    }
+    clock.advance(secs(3));
+    assert_eq!(
+        breaker.explain(),
+        "`payments` OPEN for 18 s. consecutive_failures fired: 5 failures in a row (limit 5). \
+         Mostly timeout (5). Next probe in 17 s (attempt 3, 10 s → 20 s → 40 s). 0 calls rejected \
+         since; it closes after 3 of 3 probes succeed."
+    );
+    clock.advance(secs(17));
+    fail(&breaker, 1);
+    for wait in [40, 60, 60] {
+        clock.advance(secs(wait));
+        fail(&breaker, 1);
+    }
+    assert!(breaker.explain().contains("Next probe in 1 min (attempt 7, 1 min)."));
+}
+
+#[test]
+fn every_other_state_explains_itself_too() {
+    let (breaker, clock) = breaker(Settings::builder().slow_call_duration(secs(2)));
+    assert_eq!(breaker.explain(), "`payments` CLOSED for 0 ms. No calls in 10 s.");
+    succeed(&breaker, 7);
+    fail(&breaker, 1);
+    clock.advance(secs(1));
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 1 s. 1 of 8 calls failed (12.5 %, opens at 50 %) in 10 s. 0 of 8 \
+         calls took 2 s or longer. 1 failure in a row, opens at 5."
+    );
+    breaker.try_acquire().unwrap().pushback(Some(secs(20)));
+    assert!(
+        breaker
+            .explain()
+            .ends_with("The dependency asked to slow down: calls are held back for 20 s.")
+    );
+    clock.advance(secs(20));
+    fail(&breaker, 4);
+    clock.advance(secs(5));
+    let probe = breaker.try_acquire().unwrap();
+    clock.advance(secs(1));
+    assert_eq!(
+        breaker.explain(),
+        "`payments` HALF-OPEN for 1 s. 0 of 3 needed probes succeeded, 1 in flight. It opened \
+         because consecutive_failures fired: 5 failures in a row (limit 5). Mostly timeout (4)."
+    );
+    probe.success();
+    succeed(&breaker, 2);
+    clock.advance(secs(125));
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 2 min 5 s. No calls in 10 s. It last opened 2 min 11 s ago: \
+         consecutive_failures fired: 5 failures in a row (limit 5)."
+    );
+}
+
+#[test]
+fn overrides_say_who_why_and_for_how_long() {
+    let (breaker, clock) = breaker(Settings::builder());
+    breaker.command_by(Command::ForceOpen(secs(600)), &Order::new("ops", "database upgrade"));
+    assert_eq!(
+        breaker.explain(),
+        "`payments` FORCED OPEN. Operator override (forced open by ops: “database upgrade”) for \
+         10 min more. No calls in 10 s."
+    );
+    breaker.command(Command::Observe(secs(600)));
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 0 ms. Operator override (observe) for 10 min more. Observing: \
+         nothing is refused; 0 calls would have been. No calls in 10 s."
+    );
+    breaker.command(Command::Trip);
+    breaker.command(Command::ForceClosed(secs(60)));
+    clock.advance(secs(2));
+    let text = breaker.explain();
+    assert!(text.starts_with("`payments` FORCED CLOSED: every call is let through."), "{text}");
+    assert!(text.contains("Left to itself it would be OPEN. It was ordered to open."), "{text}");
+}
+
+#[test]
+fn events_explain_themselves_and_name_who_ordered() {
+    let (breaker, clock) = breaker(Settings::builder());
+    let mut events = breaker.subscribe();
+    fail(&breaker, 5);
+    clock.advance(secs(5));
+    succeed(&breaker, 3);
+    breaker.command_by(Command::Observe(secs(60)), &Order::new("ana", "trying new limits"));
+    clock.advance(secs(60));
+    breaker.look();
+    breaker.command_by(Command::Trip, &Order::new("ana", ""));
+    let mut texts = Vec::new();
+    while let Some(event) = events.try_next().unwrap() {
+        texts.push(event.explain());
+    }
+    assert_eq!(
+        texts,
+        [
+            "`payments` OPEN: consecutive_failures fired: 5 failures in a row (limit 5). Mostly \
+             timeout (5). Next probe in 5 s (attempt 1, 5 s → 10 s → 20 s).",
+            "`payments` HALF-OPEN: the wait is over; it closes after 3 of 3 probes succeed.",
+            "`payments` CLOSED: enough probes succeeded.",
+            "`payments` auto → observe by ana: “trying new limits” for 1 min.",
+            "`payments` observe → auto.",
+            "`payments` OPEN: it was ordered to open by ana. Next probe in 5 s.",
+        ]
+    );
+}

@@ -1,0 +1,91 @@
+//! The registry: one breaker for a name, and configuration that changes under its holders.
+
+use panelboard::event::{Bus, What};
+use panelboard::{
+    Catalog, CircuitBreaker, Clock, Health, Kind, ManualClock, Mode, PhaseName, Registry, Settings,
+    presets,
+};
+use panelboard_core::catalog::KeyRule;
+
+fn fail(breaker: &CircuitBreaker, times: usize) {
+    for _ in 0..times {
+        breaker.try_acquire().unwrap().failure(Kind::Timeout);
+    }
+}
+
+fn catalog(threshold: u32) -> Catalog {
+    let mut catalog = Catalog::default();
+    let settings = Settings::builder().failure_threshold(threshold).build().unwrap();
+    catalog.circuits.insert("search".into(), settings);
+    catalog.circuits.insert("llm".into(), presets::llm().build().unwrap());
+    catalog
+}
+
+#[test]
+fn a_registry_keeps_one_breaker_for_a_name() {
+    let registry = Registry::from_config(&catalog(2));
+    let names: Vec<String> = registry.breakers().iter().map(|b| b.name().to_string()).collect();
+    assert_eq!(names, ["llm", "search"], "configured circuits are there from the start");
+    let (a, b) = (registry.breaker("search"), registry.breaker("search"));
+    fail(&a, 2);
+    assert_eq!(b.snapshot().phase, PhaseName::Open);
+    assert!(registry.get("made up").is_none());
+    assert_eq!(registry.breaker("made up").snapshot().settings, Settings::default());
+}
+
+/// B-9, and nobody's handle goes stale.
+#[test]
+fn b9_applying_a_configuration_keeps_state_and_handles() {
+    let registry = Registry::from_config(&catalog(5));
+    let mut events = registry.subscribe();
+    let search = registry.breaker("search");
+    fail(&search, 3);
+    registry.apply(&catalog(4));
+    assert_eq!(search.snapshot().streak, 3);
+    fail(&search, 1);
+    assert_eq!(search.snapshot().phase, PhaseName::Open);
+    let event = events.try_next().unwrap().unwrap();
+    assert!(matches!(event.what, What::Reconfigured));
+    assert_eq!(&*event.circuit, "search", "and no word of the unchanged one");
+
+    let mut fewer = catalog(4);
+    fewer.circuits.remove("search");
+    registry.apply(&fewer);
+    assert!(registry.get("search").is_none());
+    assert_eq!(search.snapshot().phase, PhaseName::Open, "who holds it goes on using it");
+
+    fewer.enabled = false;
+    registry.apply(&fewer);
+    assert_eq!(registry.breaker("llm").snapshot().mode, Mode::ForcedClosed);
+    assert_eq!(registry.breaker("llm").snapshot().health(), Health::Healthy);
+}
+
+#[test]
+fn a_family_has_a_breaker_for_each_key_up_to_its_bound() {
+    let mut catalog = catalog(1);
+    let patient = presets::llm().failure_threshold(50).failure_rate(None).build().unwrap();
+    let rule = KeyRule { pattern: "*/o1*".into(), settings: patient };
+    catalog.keys.insert("llm".into(), vec![rule]);
+    let registry = Registry::with(&catalog, Clock::from(ManualClock::new()), Bus::new());
+    let family = registry.keyed_up_to("llm", 2);
+    let fast = family.breaker(&["openai", "gpt-4o"]);
+    assert_eq!(&**fast.name(), "llm/openai/gpt-4o");
+    let slow = family.breaker(&["openai", "o1-preview"]);
+    assert_eq!(slow.snapshot().settings, patient);
+    fail(&slow, 3);
+    assert_eq!(slow.snapshot().phase, PhaseName::Closed);
+    fail(&fast, 3);
+    assert_eq!(fast.snapshot().phase, PhaseName::Open);
+    // Beyond the bound all keys share one breaker, and are still protected.
+    let (a, b) = (family.breaker(&["x", "1"]), family.breaker(&["x", "2"]));
+    assert_eq!((&**a.name(), family.len()), ("llm/(overflow)", 2));
+    fail(&a, 3);
+    assert_eq!(b.snapshot().phase, PhaseName::Open);
+    assert_eq!(family.breaker(&["openai", "gpt-4o"]).snapshot().phase, PhaseName::Open);
+    // New settings reach keys and overflow, and keep the state.
+    catalog.keys.clear();
+    registry.apply(&catalog);
+    assert_eq!(slow.snapshot().settings, catalog.settings("llm"));
+    assert_eq!(slow.snapshot().streak, 3);
+    assert_eq!(registry.find("llm/openai/o1-preview").unwrap().snapshot().streak, 3);
+}
