@@ -45,6 +45,13 @@ pub enum Input {
         /// What it was let through on.
         ticket: Ticket,
     },
+    /// A call that is still running makes progress.
+    Renew {
+        /// What it was let through on.
+        ticket: Ticket,
+        /// How long it may go on holding a probe's slot.
+        lease: Duration,
+    },
     /// Somebody orders something.
     Command(Command),
     /// The settings change.
@@ -130,6 +137,9 @@ impl Machine {
                     let fired = self.evidence.record_slow(&settings, now);
                     self.trip(fired, None, now, log);
                 }
+            }
+            Input::Renew { ticket, lease } => {
+                self.state.renew(&settings, now, (ticket, lease), log);
             }
             Input::Command(command) => self.state.command(&settings, now, command, log),
             Input::Reconfigure(settings) => {

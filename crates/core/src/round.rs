@@ -96,6 +96,17 @@ impl Round {
         true
     }
 
+    /// A probe that takes long makes progress: from now on it may hold its slot for `lease`, and
+    /// as long as it does the round is not stalled.
+    pub fn renew(&mut self, probe: u32, now: Tick, lease: Duration) {
+        let held = self.leases.iter_mut().find(|held| held.probe == probe && held.until > now);
+        if let Some(held) = held {
+            held.until = held.until.max(now.after(lease));
+            let stalled_at = now.after(lease.max(STALLED_AFTER));
+            self.stalled_at = self.stalled_at.map(|at| at.max(stalled_at));
+        }
+    }
+
     /// Counts a vote.
     pub fn vote(&mut self, success: bool) {
         // Something was learnt, so the round is not stalled; its clock starts with the next probe.

@@ -83,6 +83,14 @@ impl<B: AsInner> Lent<B> {
         }
     }
 
+    fn renew(&self, lease: Duration) {
+        if self.claim.is_probe()
+            && let Some(breaker) = &self.breaker
+        {
+            breaker.inner().renew(self.claim, lease);
+        }
+    }
+
     #[cold]
     fn abandon(&mut self) {
         let panicked = std::thread::panicking();
@@ -152,6 +160,12 @@ macro_rules! settles {
             /// Counts the call as slow while it still runs; does nothing unless calls are timed.
             pub fn mark_slow(&mut self) {
                 self.0.mark_slow();
+            }
+
+            /// Says that the call, which takes long, makes progress: as a probe it may hold its slot
+            /// for `lease` from now. Does nothing for other calls.
+            pub fn renew(&self, lease: Duration) {
+                self.0.renew(lease);
             }
 
             /// The number of the phase the call was let through in.

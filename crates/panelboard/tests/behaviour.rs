@@ -223,6 +223,21 @@ fn b7_a_forgotten_probe_loses_its_slot_when_its_lease_runs_out() {
 }
 
 #[test]
+fn a_probe_that_makes_progress_keeps_its_slot_and_its_vote() {
+    let (breaker, clock) = breaker(Settings::builder().success_threshold(1));
+    fail(&breaker, 5);
+    clock.advance(secs(5));
+    let probe = breaker.try_acquire().unwrap();
+    for _ in 0..20 {
+        clock.advance(secs(10));
+        probe.renew(secs(15));
+        assert_eq!(breaker.try_acquire().unwrap_err().reason(), Reason::Probing);
+    }
+    probe.success();
+    assert_eq!(breaker.snapshot().phase, PhaseName::Closed);
+}
+
+#[test]
 fn a_half_open_breaker_nobody_calls_waits_without_a_fuss() {
     let (breaker, clock) = breaker(Settings::builder());
     fail(&breaker, 5);

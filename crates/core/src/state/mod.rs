@@ -267,6 +267,22 @@ impl State {
         }
     }
 
+    /// A call that is still running makes progress: a probe may hold its slot for `lease` from now.
+    pub fn renew(
+        &mut self,
+        settings: &Settings,
+        now: Tick,
+        (ticket, lease): (Ticket, Duration),
+        log: &mut Vec<Change>,
+    ) {
+        self.look(settings, now, log);
+        if let (Phase::HalfOpen(round), Role::Probe(probe)) = (&mut self.phase, ticket.role)
+            && ticket.generation == self.generation
+        {
+            round.renew(probe, now, lease);
+        }
+    }
+
     /// A rule fired on a voter's result. `proven` says whether this closed phase has seen a whole
     /// window with enough calls; if it has not, and was short, the recovery before it counts as
     /// failed and the wait grows.

@@ -193,6 +193,14 @@ impl Inner {
         });
     }
 
+    /// A probe that takes long makes progress.
+    pub(crate) fn renew(&self, claim: Claim, lease: Duration) {
+        self.locked(|inner, cold, log| {
+            let now = inner.clock.now();
+            cold.state.renew(&cold.settings, now, (claim.ticket(), lease), log);
+        });
+    }
+
     /// Weighs a voter's result while the lock is held.
     fn weigh(
         &self,

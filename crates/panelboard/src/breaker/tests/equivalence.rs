@@ -28,6 +28,7 @@ pub(super) enum Op {
     Settle { which: usize, outcome: Outcome },
     Abandon { which: usize },
     MarkSlow { which: usize },
+    Renew { which: usize, lease: u64 },
     Command(Command),
     Reconfigure(usize),
     Compare,
@@ -69,6 +70,7 @@ pub(super) fn ops() -> impl Strategy<Value = Op> {
         30 => (any::<usize>(), outcomes()).prop_map(|(which, outcome)| Op::Settle { which, outcome }),
         2 => any::<usize>().prop_map(|which| Op::Abandon { which }),
         2 => any::<usize>().prop_map(|which| Op::MarkSlow { which }),
+        2 => (any::<usize>(), 0_u64..40_000).prop_map(|(which, lease)| Op::Renew { which, lease }),
         1 => commands().prop_map(Op::Command),
         1 => any::<usize>().prop_map(Op::Reconfigure),
         38 => Just(Op::Compare),
@@ -185,6 +187,17 @@ impl Pair {
             Op::Settle { which, outcome } => self.settle(which, outcome, false),
             Op::Abandon { which } => self.settle(which, Outcome::Neutral, true),
             Op::MarkSlow { which } => self.mark_slow(which),
+            Op::Renew { which, lease } => {
+                let count = self.calls.len().max(1);
+                if let Some(call) = self.calls.get(which % count) {
+                    call.permit.renew(millis(lease));
+                    let ticket = call.ticket;
+                    // Only a probe's renewal reaches the state machine.
+                    if call.permit.is_probe() {
+                        self.reference(Input::Renew { ticket, lease: millis(lease) });
+                    }
+                }
+            }
             Op::Command(command) => {
                 self.shell.command(command);
                 self.reference(Input::Command(command));

@@ -79,6 +79,15 @@ impl Witness {
                     held.permit.mark_slow();
                 }
             }
+            Op::Renew { which, lease } => {
+                let (now, count) = (self.clock.now(), self.held.len().max(1));
+                if let Some(held) = self.held.get_mut(which % count) {
+                    held.permit.renew(millis(lease));
+                    if held.lease_until > now {
+                        held.lease_until = held.lease_until.max(now.after(millis(lease)));
+                    }
+                }
+            }
             Op::Command(command) => self.breaker.command(command),
             Op::Reconfigure(which) => self.reconfigure(variants[which % variants.len()]),
             Op::Compare => {
