@@ -1,0 +1,182 @@
+//! From sources to a checked configuration, with everything that is wrong in one pass.
+
+mod circuits;
+mod fallbacks;
+mod gateway;
+mod layers;
+mod names;
+mod patterns;
+mod routes;
+mod sections;
+mod upstreams;
+
+use crate::conceal::{conceal, conceal_text};
+use crate::context::Context;
+use crate::describe::{Keys, TableReader, modernise};
+use crate::diagnostic::problem::Problem;
+use crate::diagnostic::{Diagnostics, codes};
+use crate::model::{Config, Parts, SecretReader, Secrets, Switches};
+use crate::overlay::{apply_options, apply_variables};
+use crate::sections::{ROOT, RootKeys, SwitchKeys};
+use crate::source::{MAX_BYTES, Source, Span};
+use crate::syntax::{Table, parse};
+
+/// What a configuration is made from. Nothing is read from the process or the disk: the
+/// environment is whatever is passed in.
+#[derive(Default)]
+pub struct Input<'a> {
+    source: Option<Source>,
+    environment: Vec<(String, String)>,
+    options: Vec<(String, String)>,
+    secrets: Option<&'a dyn SecretReader>,
+}
+
+/// What came of checking.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration; `None` if there are errors.
+    pub config: Option<Config>,
+    /// Its secrets, if there was something to read them from.
+    pub secrets: Secrets,
+    /// Everything there is to say about it.
+    pub diagnostics: Diagnostics,
+}
+
+// ===== impl Input =====
+
+impl<'a> Input<'a> {
+    /// Nothing: the built-in defaults.
+    pub fn new() -> Input<'a> {
+        Input::default()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(mut self, source: Source) -> Input<'a> {
+        self.source = Some(source);
+        self
+    }
+
+    /// The environment, of which `PANELBOARD__…` is looked at.
+    #[must_use]
+    pub fn environment(
+        mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Input<'a> {
+        self.environment.extend(variables);
+        self
+    }
+
+    /// A setting from the command line, such as `circuits.llm.timeout` and `45s`. It wins over
+    /// everything else.
+    #[must_use]
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Input<'a> {
+        self.options.push((key.into(), value.into()));
+        self
+    }
+
+    /// Reads the secrets, too; those that cannot be read are errors.
+    #[must_use]
+    pub fn secrets(mut self, reader: &'a dyn SecretReader) -> Input<'a> {
+        self.secrets = Some(reader);
+        self
+    }
+}
+
+impl Checked {
+    /// The configuration with its secrets and warnings, or what is wrong with it.
+    ///
+    /// # Errors
+    /// When there are errors.
+    pub fn into_result(self) -> Result<(Config, Secrets, Diagnostics), Diagnostics> {
+        match self.config {
+            Some(config) => Ok((config, self.secrets, self.diagnostics)),
+            None => Err(self.diagnostics),
+        }
+    }
+}
+
+// ===== check =====
+
+/// Checks a configuration: file, environment and command line together.
+pub fn check(input: Input<'_>) -> Checked {
+    let mut cx = Context::default();
+    let mut tree = match input.source {
+        Some(source) => read_source(source, &mut cx),
+        None => Table::default(),
+    };
+    apply_variables(&mut tree, input.environment, &mut cx);
+    apply_options(&mut tree, input.options, &mut cx);
+
+    let keys: RootKeys = TableReader::read(&tree, Span::NOWHERE, &mut cx);
+    // What part of a file lacks says nothing about the whole.
+    let parts = if cx.is_partial() { None } else { Some(build(&keys, &mut cx)) };
+    let secrets = match input.secrets {
+        Some(reader) => upstreams::resolve_secrets(&keys, reader, &mut cx),
+        None => Secrets::default(),
+    };
+    let config = parts.filter(|_| !cx.has_errors()).map(Config::new);
+    Checked { config, secrets, diagnostics: cx.into_diagnostics() }
+}
+
+/// The tree of a file: today's names only, nothing of other programs, secrets hidden.
+fn read_source(mut source: Source, cx: &mut Context) -> Table {
+    if source.text().len() > MAX_BYTES {
+        let size = source.text().len();
+        let message = format!("`{}` has {size} bytes; at most {MAX_BYTES} are read", source.name());
+        cx.report(Problem::new(codes::TOO_LARGE, message));
+        cx.set_partial();
+        return Table::default();
+    }
+    conceal_text(&mut source);
+    let id = cx.next_source();
+    let parsed = parse(&source, id);
+    let name = source.name().to_owned();
+    cx.add_source(source);
+    for problem in parsed.problems {
+        cx.report(problem);
+    }
+    let mut tree = parsed.root;
+    conceal(&tree, Some(ROOT), cx);
+    if parsed.whole {
+        sections::sort_out(&mut tree, &name, Span::new(id, 0..0), cx);
+    } else {
+        cx.set_partial();
+        tree.retain(|entry| ROOT.field(&entry.key).is_some());
+    }
+    modernise(&mut tree, ROOT, cx);
+    tree
+}
+
+/// Everything that takes more than one value to tell. Always gives a whole; it is good if nothing
+/// was reported.
+fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
+    names::look_alikes(keys, cx);
+    let switches: SwitchKeys =
+        keys.circuit_breaker.as_ref().map_or_else(unwritten, |at| at.value.clone());
+    let fallbacks = fallbacks::build(keys, cx);
+    let upstreams = upstreams::build(keys);
+    let mut circuits = circuits::build(keys, &switches, &fallbacks, cx);
+    let routes = routes::build(keys, &upstreams, &mut circuits, &fallbacks, cx);
+    let gateway = gateway::build(keys, cx);
+    Parts {
+        switches: Switches {
+            enabled: switches.enabled.value,
+            expose_health_endpoint: switches.expose_health_endpoint.value,
+            log_circuit_changes: switches.log_circuit_changes.value,
+            metrics_enabled: switches.metrics_enabled.value,
+        },
+        defaults: circuits.defaults.settings,
+        default_origins: circuits.defaults.origins,
+        circuits: circuits.built,
+        gateway,
+        upstreams,
+        routes,
+        fallbacks,
+    }
+}
+
+/// A section that was not written, read all the same for its defaults.
+fn unwritten<T: Keys>() -> T {
+    TableReader::read(&Table::default(), Span::NOWHERE, &mut Context::default())
+}

@@ -1,0 +1,87 @@
+//! Upstreams and their secrets.
+
+use std::collections::BTreeMap;
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+
+use crate::context::{At, Context, Named, key_text};
+use crate::diagnostic::codes;
+use crate::diagnostic::problem::Problem;
+use crate::model::{Auth, SecretReader, SecretRef, Secrets, Timeouts, Upstream, UpstreamKind};
+use crate::sections::{RootKeys, UpstreamKeys};
+
+/// The upstreams; those without a usable URL are left out, which has been reported.
+pub(super) fn build(keys: &RootKeys) -> BTreeMap<String, Upstream> {
+    named(keys).iter().filter_map(|n| Some((n.name.clone(), upstream(&n.value)?))).collect()
+}
+
+/// What is written under `[upstreams]`, whether it is good or not.
+pub(super) fn named(keys: &RootKeys) -> &[Named<UpstreamKeys>] {
+    keys.upstreams.as_ref().map_or(&[], |at| &at.value)
+}
+
+fn upstream(keys: &UpstreamKeys) -> Option<Upstream> {
+    let models = keys.models.as_ref().map_or(&[][..], |at| &at.value);
+    Some(Upstream {
+        url: keys.url.as_ref()?.value.clone(),
+        kind: keys.kind.value,
+        timeouts: Timeouts {
+            connect: keys.connect_timeout.value,
+            first_byte: keys.first_byte_timeout.value,
+            first_token: keys.first_token_timeout.value,
+            stall: keys.stall_timeout.value,
+            total: keys.total_timeout.value,
+            pool_idle: keys.pool_idle_timeout.value,
+        },
+        max_idle_connections: keys.max_idle_connections.value as usize,
+        auth: auth(keys),
+        models: models.iter().map(|pair| (pair.name.clone(), pair.value.value.clone())).collect(),
+    })
+}
+
+fn auth(keys: &UpstreamKeys) -> Option<Auth> {
+    if let Some(At { value, .. }) = &keys.api_key {
+        let (header, scheme) = if keys.kind.value == UpstreamKind::Anthropic {
+            (HeaderName::from_static("x-api-key"), None)
+        } else {
+            (AUTHORIZATION, Some(String::from("Bearer")))
+        };
+        return Some(Auth { header, scheme, value: value.clone() });
+    }
+    let keys = &keys.auth.as_ref()?.value;
+    Some(Auth {
+        header: keys.header.value.clone(),
+        scheme: keys.scheme.as_ref().map(|at| at.value.clone()),
+        value: keys.value.as_ref()?.value.clone(),
+    })
+}
+
+/// Reads every secret the upstreams mention; those that are not there are reported.
+pub(super) fn resolve_secrets(
+    keys: &RootKeys,
+    reader: &dyn SecretReader,
+    cx: &mut Context,
+) -> Secrets {
+    let mut secrets = Secrets::default();
+    for Named { name, value: keys, .. } in named(keys) {
+        let auth = keys.auth.as_ref().and_then(|auth| auth.value.value.as_ref());
+        let sites: [(&str, Option<&At<SecretRef>>); 2] =
+            [("api_key", keys.api_key.as_ref()), ("auth.value", auth)];
+        for (key, site) in sites {
+            let Some(At { value: reference, span }) = site else { continue };
+            match reference.resolve(reader) {
+                Ok(secret) => secrets.insert(reference.clone(), secret),
+                Err(error) => {
+                    let subject = format!("upstreams.{}.{key}", key_text(name));
+                    let problem =
+                        Problem::new(codes::MISSING_SECRET, format!("`{subject}`: {error}"))
+                            .at(*span, "no secret here")
+                            .help("set the variable or write the file before starting");
+                    cx.report(problem);
+                }
+            }
+        }
+    }
+    secrets
+}

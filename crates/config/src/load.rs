@@ -1,0 +1,188 @@
+//! From the disk: where the file is, and what is in it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::check::{Checked, Input, check};
+use crate::diagnostic::problem::Problem;
+use crate::diagnostic::{Diagnostics, codes};
+use crate::model::{Config, SecretReader, Secrets};
+use crate::source::{MAX_BYTES, Source, SourceId, decode};
+use crate::watch::FileWatch;
+
+/// Where a configuration is looked for when no file is named, in this order.
+pub const DEFAULT_FILES: [&str; 4] =
+    ["panelboard.toml", "panelboard.json", "config/panelboard.toml", "config/panelboard.json"];
+
+/// What to load.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The file. It must exist; without one, [`DEFAULT_FILES`] are tried.
+    pub file: Option<PathBuf>,
+    /// Where [`DEFAULT_FILES`] are looked for; empty for the working directory.
+    pub directory: PathBuf,
+    /// The environment. Variables that are not Unicode are best left out: none of ours can be.
+    pub environment: Vec<(String, String)>,
+    /// Settings from the command line: `circuits.llm.timeout` and `45s`.
+    pub options: Vec<(String, String)>,
+    /// Whether to read the secrets as well: to run, yes; to check, not everywhere they are known.
+    pub secrets: bool,
+}
+
+/// A configuration from the disk.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Its secrets, if they were asked for.
+    pub secrets: Secrets,
+    /// Warnings and notes.
+    pub diagnostics: Diagnostics,
+    /// The file it came from; `None` for the built-in defaults.
+    pub path: Option<PathBuf>,
+    content: Vec<u8>,
+}
+
+impl Loaded {
+    /// Watches the file, beginning with what was loaded, so that no change in between is missed.
+    pub fn watch(&self) -> Option<FileWatch> {
+        let path = self.path.clone()?;
+        Some(FileWatch::new(path, self.content.clone()))
+    }
+}
+
+/// Loads and checks a configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, if something is.
+pub fn load(options: &LoadOptions) -> Result<Loaded, Diagnostics> {
+    let mut notes = Vec::new();
+    let (path, content) = match &options.file {
+        Some(path) => (Some(path.clone()), read(path)?),
+        None => find(&options.directory, &mut notes)?,
+    };
+    let mut loaded = load_bytes(options, path.as_deref(), &content)?;
+    loaded.diagnostics.prepend(notes);
+    Ok(Loaded { content, ..loaded })
+}
+
+/// Checks what a [`FileWatch`] has read from `path`, as [`load`] would.
+///
+/// # Errors
+/// Everything that is wrong with it, if something is.
+pub fn load_bytes(
+    options: &LoadOptions,
+    path: Option<&Path>,
+    content: &[u8],
+) -> Result<Loaded, Diagnostics> {
+    let base = path.and_then(Path::parent).unwrap_or(&options.directory).to_owned();
+    let reader = ProcessSecrets { environment: &options.environment, base };
+    let mut input = Input::new().environment(options.environment.iter().cloned());
+    if let Some(path) = path {
+        input = input.file(Source::decode(&path.to_string_lossy(), content)?);
+    }
+    for (key, value) in &options.options {
+        input = input.option(key, value);
+    }
+    if options.secrets {
+        input = input.secrets(&reader);
+    }
+    let Checked { config, secrets, diagnostics } = check(input);
+    match config {
+        Some(config) => Ok(Loaded {
+            config,
+            secrets,
+            diagnostics,
+            path: path.map(Path::to_owned),
+            content: content.to_owned(),
+        }),
+        None => Err(diagnostics),
+    }
+}
+
+impl Source {
+    /// The text behind the bytes of a file.
+    ///
+    /// # Errors
+    /// When they are too many or not UTF-8; the diagnostic shows where.
+    pub fn decode(name: &str, bytes: &[u8]) -> Result<Source, Diagnostics> {
+        match decode(name, bytes, SourceId::new(0)) {
+            (source, None) => Ok(source),
+            (mut source, Some(problem)) => {
+                crate::conceal::conceal_text(&mut source);
+                Err(Diagnostics::collect(vec![problem], vec![source]))
+            }
+        }
+    }
+}
+
+// ===== files =====
+
+fn read(path: &Path) -> Result<Vec<u8>, Diagnostics> {
+    read_bounded(path).map_err(|error| {
+        let shown = path.display();
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "check the path; it is relative to the working directory",
+            io::ErrorKind::PermissionDenied => "let this user read the file",
+            io::ErrorKind::IsADirectory => "name the file in it",
+            _ => "check the file",
+        };
+        let problem =
+            Problem::new(codes::UNREADABLE, format!("cannot read `{shown}`: {error}")).help(help);
+        Diagnostics::collect(vec![problem], Vec::new())
+    })
+}
+
+/// The content of a file, or enough of it to see that it is too large.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let mut content = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn find(
+    directory: &Path,
+    notes: &mut Vec<Problem>,
+) -> Result<(Option<PathBuf>, Vec<u8>), Diagnostics> {
+    let mut there = DEFAULT_FILES.iter().map(|name| directory.join(name)).filter(|p| p.exists());
+    let Some(first) = there.next() else {
+        notes.push(
+            Problem::new(codes::NO_FILE, "no configuration file; running on the built-in defaults")
+                .help(format!("looked for {}", DEFAULT_FILES.join(", "))),
+        );
+        return Ok((None, Vec::new()));
+    };
+    for other in there {
+        let message =
+            format!("`{}` is ignored: `{}` was found first", other.display(), first.display());
+        let problem = Problem::new(codes::OTHER_FILE_IGNORED, message)
+            .help("keep one of them, or name the one that is meant");
+        notes.push(problem);
+    }
+    let content = read(&first)?;
+    Ok((Some(first), content))
+}
+
+// ===== secrets =====
+
+/// Secrets from the environment that was passed in, and from files next to the configuration.
+struct ProcessSecrets<'a> {
+    environment: &'a [(String, String)],
+    base: PathBuf,
+}
+
+impl SecretReader for ProcessSecrets<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        read_bounded(&self.base.join(path))
+    }
+}

@@ -1,0 +1,25 @@
+//! What a checked configuration is made of.
+
+mod circuit;
+mod config;
+mod fallback;
+mod gateway;
+pub(crate) mod glob;
+mod origin;
+mod pattern;
+mod route;
+mod secret;
+mod upstream;
+
+pub use circuit::{Circuit, KeyPart};
+pub use config::{Config, Switches};
+pub use fallback::Fallback;
+pub use gateway::{Admin, Gateway};
+pub use origin::{Layer, Origin, Origins, Place};
+pub use pattern::{HostPattern, PathPattern};
+pub use route::{Route, RouteFallback};
+pub use secret::{Secret, SecretError, SecretReader, SecretRef, Secrets};
+pub use upstream::{Auth, BaseUrl, Scheme, Timeouts, Upstream, UpstreamKind};
+
+pub(crate) use config::Parts;
+pub(crate) use fallback::built_in_fallbacks;

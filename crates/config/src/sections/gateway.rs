@@ -1,0 +1,55 @@
+//! The gateway.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::context::At;
+use crate::describe::keys;
+use crate::kinds::{
+    AddressKind, Count, Flag, HostNameKind, List, Nested, OneOrMany, Rules, Size, Time,
+};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+keys! {
+    /// The gateway's listeners and limits.
+    pub(crate) struct GatewayKeys = "gateway" in "gateway" {
+        /// Where requests come in: one address, or a list.
+        listen: Vec<At<SocketAddr>> =
+            OneOrMany(List { item: AddressKind, rules: Rules::SOME_DISTINCT }),
+            default "127.0.0.1:8080";
+        /// The admin API. A bare address is its `listen`.
+        admin: AdminKeys = Nested::<AdminKeys>::HERE, optional "127.0.0.1:9090";
+        /// How long requests in flight may take to finish after a signal to stop.
+        shutdown_grace: Duration = Time::ANY, default "30s";
+        /// How long a client may take to send the head of a request.
+        header_read_timeout: Duration = Time::ANY, default "10s";
+        /// How long a client's connection may lie idle between requests.
+        idle_timeout: Duration = Time::ANY, default "75s";
+        /// How many bytes the head of a request may have.
+        max_header_bytes: u64 = Size(8 * KIB..=MIB), default "64KiB";
+        /// How many headers a request may have.
+        max_headers: u32 = Count(8..=1_000), default "100";
+        /// How many clients may be connected.
+        max_connections: u32 = Count(1..=1_000_000), default "10000";
+        /// How much of a request's body may be read to find the model it names.
+        model_body_limit: u64 = Size(KIB..=GIB), default "10MiB";
+        /// Whether answers carry `X-Panelboard-*` headers.
+        response_headers: bool = Flag, default "true";
+    }
+}
+
+keys! {
+    /// The admin API: health, metrics, circuits and their commands. It has no authentication in
+    /// this version, so it listens on loopback only.
+    pub(crate) struct AdminKeys = "admin" in "gateway.admin" {
+        /// Where it listens.
+        listen: SocketAddr = AddressKind, default "127.0.0.1:9090";
+        /// Host names it answers to besides those of loopback.
+        allowed_hosts: Vec<At<String>> = List { item: HostNameKind, rules: Rules::DISTINCT },
+            optional "[]";
+    }
+    shorthand listen;
+}

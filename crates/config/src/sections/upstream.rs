@@ -1,0 +1,86 @@
+//! Upstreams and their credentials.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::context::{At, Named};
+use crate::describe::keys;
+use crate::kinds::{
+    Choice, Count, HeaderNameKind, Nested, OrOff, Pairs, SecretKind, Text, Time, UrlKind,
+    VariableName, Word,
+};
+use crate::model::{BaseUrl, SecretRef, UpstreamKind};
+
+const KINDS: Choice<UpstreamKind> = Choice::of(
+    "an API",
+    &[
+        (UpstreamKind::Http.name(), UpstreamKind::Http),
+        (UpstreamKind::OpenAi.name(), UpstreamKind::OpenAi),
+        (UpstreamKind::Anthropic.name(), UpstreamKind::Anthropic),
+        (UpstreamKind::Ollama.name(), UpstreamKind::Ollama),
+    ],
+);
+
+keys! {
+    /// Something to send requests to.
+    pub(crate) struct UpstreamKeys = "upstream" in "upstreams.NAME" {
+        /// Where it is: `http` or `https`, a host, and perhaps a path that goes before that of
+        /// every request.
+        url: BaseUrl = UrlKind, required;
+        /// Which API it speaks.
+        kind: UpstreamKind = KINDS, default "http";
+        /// How long it may take to connect.
+        connect_timeout: Duration = Time::ANY, default "5s";
+        /// How long it may take to send the head of its answer.
+        first_byte_timeout: Duration = Time::ANY, default "30s";
+        /// How long it may take to send the first token of a stream.
+        first_token_timeout: Duration = Time::ANY, default "30s";
+        /// How long it may pause within a body.
+        stall_timeout: Duration = Time::ANY, default "30s";
+        /// How long it may take in all.
+        total_timeout: Option<Duration> = OrOff(Time::ANY), default "off";
+        /// How long an idle connection to it is kept.
+        pool_idle_timeout: Duration = Time::ANY, default "60s";
+        /// How many idle connections to it are kept.
+        max_idle_connections: u32 = Count(0..=65_535), default "64";
+        /// Its API key: sent as `authorization: Bearer …`, to Anthropic as `x-api-key`.
+        api_key: SecretRef = SecretKind, optional "none";
+        /// A credential that goes into another header, or with another scheme.
+        auth: AuthKeys = Nested::<AuthKeys>::HERE, optional "none";
+        /// What models are called here, by the name the client asks for.
+        models: Vec<Named<At<String>>> =
+            Pairs {
+                what: "a table from names of models to the names they have here",
+                key: "a model",
+                value: "the name of a model",
+            },
+            optional "none";
+    }
+    exclusive [api_key, auth];
+    later [probe, tls];
+}
+
+keys! {
+    /// A credential: sent as `header: scheme value`, or without the scheme.
+    pub(crate) struct AuthKeys = "auth" in "upstreams.NAME.auth" {
+        /// The header it goes into.
+        header: HeaderName = HeaderNameKind, default "authorization";
+        /// What stands before the value, such as `Bearer`.
+        scheme: String = Word("a word such as \"Bearer\""), optional "none";
+        /// Where the secret is.
+        value: SecretRef = SecretKind, required;
+    }
+}
+
+keys! {
+    /// Where a secret is: one of the two.
+    pub(crate) struct SecretKeys = "secret" in "upstreams.NAME.api_key" {
+        /// In this environment variable.
+        env: String = VariableName, optional "none";
+        /// In this file, by itself. A relative path starts at the configuration file.
+        file: String = Text { what: "the path of a file", longest: 4_096, lines: false },
+            optional "none";
+    }
+    exclusive [env, file];
+}

@@ -1,0 +1,131 @@
+//! The one tree both formats are read into: values, and where they stand.
+
+use crate::source::Span;
+
+/// A value and its place.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) value: Value,
+}
+
+/// What a file can hold.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    /// Saturated where the text has more digits than any key takes.
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    /// From the environment or the command line, where everything is text: read as whatever the
+    /// key takes.
+    Untyped(String),
+    /// A TOML date or time, which no key takes.
+    Date,
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// Keys and values, in the order of the text; no key stands twice.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Table {
+    entries: Vec<Entry>,
+}
+
+/// One line of a [`Table`].
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) node: Node,
+}
+
+// ===== impl Node =====
+
+impl Node {
+    pub(crate) fn new(span: Span, value: Value) -> Node {
+        Node { span, value }
+    }
+
+    pub(crate) fn as_table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_table_mut(&mut self) -> Option<&mut Table> {
+        match &mut self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    /// What it is, with an article, for messages that do not quote it.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Text(_) | Value::Untyped(_) => "text",
+            Value::Date => "a date",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+        }
+    }
+}
+
+// ===== impl Table =====
+
+impl Table {
+    /// A table of one entry.
+    pub(crate) fn of(entry: Entry) -> Table {
+        Table { entries: vec![entry] }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut()
+    }
+
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        self.entries.into_iter()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.key == key)
+    }
+
+    /// Appends an entry whose key is not there yet.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
+        let at = self.entries.iter().position(|entry| entry.key == key)?;
+        Some(self.entries.remove(at))
+    }
+
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
+        self.entries.retain(keep);
+    }
+
+    /// Puts the entries into the order of their keys in the text.
+    pub(crate) fn sort_by_place(&mut self) {
+        self.entries.sort_by_key(|entry| entry.key_span.start);
+    }
+}

@@ -1,0 +1,71 @@
+//! Whether the file has changed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::load::read_bounded;
+
+/// Watches the content of one file, whichever way it is replaced.
+///
+/// The caller asks from time to time. What counts is the content: a file that is written in place,
+/// renamed over, or reached through symbolic links that are switched (as Kubernetes does) has
+/// changed if other bytes come out, and not otherwise; file systems that report nothing will do.
+/// A change is told once two polls in a row have seen the same new content, so that a file half
+/// written is not taken for a whole one.
+#[derive(Clone, Debug)]
+pub struct FileWatch {
+    path: PathBuf,
+    /// What was told last.
+    told: Seen,
+    /// What the last poll saw, if it was something else.
+    pending: Option<Seen>,
+}
+
+/// What a [`FileWatch`] has to tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileChange {
+    /// There is other content.
+    Content(Vec<u8>),
+    /// The file is gone, or cannot be read, for this reason. What runs should keep running.
+    Lost(io::ErrorKind),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Seen {
+    Content(Vec<u8>),
+    Lost(io::ErrorKind),
+}
+
+impl FileWatch {
+    /// Watches `path`, whose content is known.
+    pub fn new(path: PathBuf, known: Vec<u8>) -> FileWatch {
+        FileWatch { path, told: Seen::Content(known), pending: None }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks at the file, and tells of a change that two polls in a row have seen.
+    pub fn poll(&mut self) -> Option<FileChange> {
+        let seen = match read_bounded(&self.path) {
+            Ok(content) => Seen::Content(content),
+            Err(error) => Seen::Lost(error.kind()),
+        };
+        if seen == self.told {
+            self.pending = None;
+            return None;
+        }
+        if self.pending.as_ref() != Some(&seen) {
+            self.pending = Some(seen);
+            return None;
+        }
+        self.pending = None;
+        self.told = seen.clone();
+        Some(match seen {
+            Seen::Content(content) => FileChange::Content(content),
+            Seen::Lost(kind) => FileChange::Lost(kind),
+        })
+    }
+}
