@@ -44,6 +44,7 @@ mod describe;
 mod diagnostic;
 mod diff;
 mod effective;
+mod given;
 mod kinds;
 mod load;
 mod model;
@@ -59,7 +60,9 @@ mod watch;
 
 pub use check::{Checked, Input, check};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity, error_reference_markdown};
+pub use describe::suggest::nearest;
 pub use diff::{Change, Edit, diff};
+pub use given::duration_from_json;
 pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes};
 pub use model::{
     Admin, Auth, BaseUrl, Circuit, Config, Fallback, Gateway, HostPattern, KeyPart, Layer, Origin,

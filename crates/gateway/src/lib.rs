@@ -1,1 +1,37 @@
-//! Gateway.
+//! The gateway: breakers in front of any HTTP upstream.
+//!
+//! ```text
+//!  client ─► listen ─► wire ─► proxy ─► route ─► circuit ─► upstream
+//!                               │ ▲                │
+//!                  fallback ◄───┘ └── answer ◄── judge
+//!
+//!  operator ─► admin (health, metrics, circuits)      housekeeping: log, reload, clock
+//! ```
+//!
+//! | module | does |
+//! | --- | --- |
+//! | `listen`, `wire` | connections: limits, timers, framing that nobody can read two ways |
+//! | `proxy` | one request: route, attempts along the chain, the answer as it passes |
+//! | `judge` | what an upstream's behaviour says of it: the classification table |
+//! | `fallback` | what the client gets when nothing is left |
+//! | `upstream`, `runtime` | connections to upstreams; a configuration ready for requests |
+//! | `admin`, `health`, `metrics` | seeing and steering |
+//! | `housekeeping` | what happens without a request |
+
+mod admin;
+mod fallback;
+mod gateway;
+mod health;
+mod housekeeping;
+mod judge;
+mod listen;
+mod metrics;
+mod proxy;
+mod reload;
+mod runtime;
+mod shared;
+mod upstream;
+mod wire;
+
+pub use gateway::{Gateway, Reloader, StartError};
+pub use judge::classification_markdown;

@@ -7,7 +7,7 @@ use panelboard_core::machine::Counters;
 
 use crate::event::{LastError, Order, TripRecord};
 use crate::stats::Stats;
-use crate::{Kind, Mode, Name, PhaseName, Settings, Tally};
+use crate::{Cause, Kind, Mode, Name, PhaseName, Settings, Tally};
 
 /// What a breaker looks like at one moment.
 #[derive(Clone, Debug)]
@@ -105,6 +105,14 @@ impl Snapshot {
             // Switched off in configuration: nothing is wrong with it.
             (Mode::ForcedClosed, _) | (_, PhaseName::Closed) => Health::Healthy,
             (_, PhaseName::Open | PhaseName::HalfOpen) => Health::Degraded,
+        }
+    }
+
+    /// Failures in a row: those of the closed phase, or those that ended it.
+    pub fn consecutive_failures(&self) -> u32 {
+        match (self.phase, self.trip.as_ref().map(|trip| trip.transition.cause)) {
+            (PhaseName::Open | PhaseName::HalfOpen, Some(Cause::Tripped(fired))) => fired.streak,
+            _ => self.streak,
         }
     }
 

@@ -8,7 +8,14 @@ use super::Table;
 const LONGEST: usize = 64;
 
 /// The candidate nearest to `word`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(
+///
+/// ```
+/// use panelboard_config::nearest;
+///
+/// assert_eq!(nearest("paymnets", ["auth", "payments"]), Some("payments"));
+/// assert_eq!(nearest("x", ["auth", "payments"]), None);
+/// ```
+pub fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -23,7 +23,7 @@ use crate::classify::{Classify, OkOrErr};
 use crate::clock::Clock;
 use crate::event::{Bus, Order, Subscription};
 use crate::permit::{OwnedPermit, Permit};
-use crate::{Command, Error, Name, Rejected, Settings, Snapshot};
+use crate::{Command, Error, Name, PhaseName, Rejected, Settings, Snapshot};
 
 /// A circuit breaker: a cheap handle, to be cloned and shared between threads and tasks.
 ///
@@ -219,6 +219,12 @@ impl CircuitBreaker {
     /// The name.
     pub fn name(&self) -> &Name {
         self.inner.name()
+    }
+
+    /// The phase as calls last found it. Costs one load; unlike a snapshot it does not notice that
+    /// an open phase has meanwhile come to its end.
+    pub fn phase(&self) -> PhaseName {
+        self.inner.face.load().phase()
     }
 
     /// What it looks like now. Looking changes nothing that the breaker decides.

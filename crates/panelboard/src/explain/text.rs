@@ -14,8 +14,9 @@ impl fmt::Display for Time {
         if millis < 1_000 {
             return write!(f, "{millis} ms");
         }
-        if millis < 10_000 && !millis.is_multiple_of(1_000) {
-            return write!(f, "{}.{} s", millis / 1_000, millis % 1_000 / 100);
+        let tenths = millis / 100;
+        if tenths < 100 && !tenths.is_multiple_of(10) {
+            return write!(f, "{}.{} s", tenths / 10, tenths % 10);
         }
         // Half a second more or less does not matter from here on.
         let secs = (millis + 500) / 1_000;
@@ -68,6 +69,7 @@ mod tests {
         assert_eq!(text(250), "250 ms");
         assert_eq!(text(1_000), "1 s");
         assert_eq!(text(1_250), "1.2 s");
+        assert_eq!(text(3_008), "3 s");
         assert_eq!(text(42_600), "43 s");
         assert_eq!(text(125_000), "2 min 5 s");
         assert_eq!(text(3_600_000), "1 h");

@@ -1,0 +1,168 @@
+//! What a client gets when nothing is left: a friendly answer that cannot pass for a real one.
+
+pub(crate) mod shape;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use panelboard::{PhaseName, Reason};
+use panelboard_config::{Fallback, UpstreamKind};
+use serde_json::{Value, json};
+
+use crate::judge::Observed;
+
+/// Says that an answer is not the upstream's.
+pub(crate) const FALLBACK_HEADER: HeaderName = HeaderName::from_static("x-panelboard-fallback");
+
+/// Why there is no answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Cause {
+    pub(crate) circuit: String,
+    pub(crate) phase: PhaseName,
+    pub(crate) why: Why,
+    pub(crate) retry_after: Duration,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// The circuit refused.
+    Refused(Reason),
+    /// The last upstream failed.
+    Failed(Observed),
+}
+
+/// What the client asked for, as far as the shape of the answer depends on it.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) kind: UpstreamKind,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) model: Option<&'a str>,
+    pub(crate) stream: bool,
+}
+
+impl Cause {
+    /// One word for machines.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self.why {
+            Why::Refused(Reason::Open) => "open",
+            Why::Refused(Reason::Probing) => "probing",
+            Why::Refused(Reason::Paced) => "paced",
+            Why::Refused(Reason::Forced) => "forced",
+            Why::Refused(_) => "refused",
+            Why::Failed(Observed::ConnectFailed | Observed::ConnectTimeout) => "unreachable",
+            Why::Failed(
+                Observed::FirstByteTimeout | Observed::TotalTimeout | Observed::OutOfTime,
+            ) => "timeout",
+            Why::Failed(Observed::NoFirstToken) => "stalled",
+            Why::Failed(_) => "bad_answer",
+        }
+    }
+
+    /// One sentence for people.
+    pub(crate) fn detail(&self) -> String {
+        let Cause { circuit, .. } = self;
+        match self.why {
+            Why::Refused(Reason::Open) => {
+                format!("Circuit `{circuit}` is open: its upstream has been failing.")
+            }
+            Why::Refused(Reason::Probing) => {
+                format!("Circuit `{circuit}` is half-open, and its probes are under way.")
+            }
+            Why::Refused(Reason::Paced) => {
+                format!("The upstream behind circuit `{circuit}` asked to slow down.")
+            }
+            Why::Refused(_) => format!("An operator has forced circuit `{circuit}` open."),
+            Why::Failed(observed) => {
+                format!("The upstream behind circuit `{circuit}` failed: {}.", observed.words())
+            }
+        }
+    }
+
+    /// Whole seconds until it is worth coming back, at least one.
+    pub(crate) fn retry_secs(&self) -> u64 {
+        let secs = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
+        secs.max(1)
+    }
+}
+
+/// The friendly answer called `name`: in the shape of a chat completion where one was asked for,
+/// else as a problem (RFC 9457).
+pub(crate) fn friendly(
+    (name, fallback): (&str, &Fallback),
+    cause: &Cause,
+    wanted: Wanted<'_>,
+) -> Response<Bytes> {
+    let text = shape::text(fallback, cause);
+    let mut response = match shape::completion(&text, wanted) {
+        Some(response) => response,
+        None => {
+            let status =
+                StatusCode::from_u16(fallback.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            let mut body = problem(cause, status, &fallback.title);
+            body["fallback_used"] = true.into();
+            body["message"] = fallback.message.clone().into();
+            body["alternatives"] = fallback.alternatives.clone().into();
+            reply(status, "application/problem+json", &body)
+        }
+    };
+    if let Ok(name) = HeaderValue::from_str(name) {
+        response.headers_mut().insert(FALLBACK_HEADER, name);
+    }
+    seal(response, cause)
+}
+
+/// An error in the API's own shape.
+pub(crate) fn error(cause: &Cause, wanted: Wanted<'_>) -> Response<Bytes> {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let response = match shape::error(cause, wanted.kind) {
+        Some(body) => reply(status, "application/json", &body),
+        None => {
+            let body = problem(cause, status, "Service is unavailable");
+            reply(status, "application/problem+json", &body)
+        }
+    };
+    seal(response, cause)
+}
+
+/// A request that cannot be served as it is: nothing to do with any circuit.
+pub(crate) fn refusal(status: StatusCode, title: &str, detail: &str) -> Response<Bytes> {
+    let kind = title.to_lowercase().replace(' ', "-");
+    let body = json!({
+        "type": format!("urn:panelboard:problem:{kind}"),
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    reply(status, "application/problem+json", &body)
+}
+
+fn problem(cause: &Cause, status: StatusCode, title: &str) -> Value {
+    json!({
+        "type": format!("urn:panelboard:problem:{}", cause.reason().replace('_', "-")),
+        "title": title,
+        "status": status.as_u16(),
+        "detail": cause.detail(),
+        "circuit": cause.circuit,
+        "state": cause.phase.name(),
+        "reason": cause.reason(),
+        "retry_after": cause.retry_secs(),
+    })
+}
+
+fn reply(status: StatusCode, media: &'static str, body: &Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
+/// What every answer of ours says: when to come back, and not to be kept.
+fn seal(mut response: Response<Bytes>, cause: &Cause) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, cause.retry_secs().into());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

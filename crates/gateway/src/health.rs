@@ -1,0 +1,112 @@
+//! The health document that existing monitors read.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use panelboard::{Health, Snapshot};
+use serde_json::{Value, json};
+
+use crate::shared::Shared;
+
+/// Where it is served, on both listeners.
+pub(crate) const PATH: &str = "/api/health/status";
+
+/// The document, and whether everything is healthy.
+fn document(snapshots: &[Snapshot]) -> (Value, Health) {
+    let overall = snapshots.iter().map(Snapshot::health).max().unwrap_or(Health::Healthy);
+    let circuits: Vec<Value> = snapshots.iter().map(circuit).collect();
+    let document = json!({
+        "status": overall.name(),
+        "circuit_breakers": {
+            "overall_health": overall.name(),
+            "circuit_breakers": circuits,
+        },
+    });
+    (document, overall)
+}
+
+fn circuit(snapshot: &Snapshot) -> Value {
+    let (success, failure) = (snapshot.counters.success, snapshot.counters.failure());
+    let total = success + failure;
+    // To one decimal, as monitors know it; a circuit nobody called has not failed.
+    let rate = match total {
+        0 => 100.0,
+        _ => (success as f64 / total as f64 * 1_000.0).round() / 10.0,
+    };
+    let mut circuit = json!({
+        "name": &*snapshot.name,
+        "state": snapshot.phase.name(),
+        "health": snapshot.health().name(),
+        "statistics": {
+            "total_calls": total,
+            "success_count": success,
+            "failure_count": failure,
+            "success_rate": rate,
+            "consecutive_failures": snapshot.consecutive_failures(),
+        },
+        "mode": snapshot.mode.name(),
+    });
+    if let Some(wait) = snapshot.retry_after() {
+        circuit["retry_after"] = wait.as_secs_f64().ceil().into();
+    }
+    circuit
+}
+
+/// The answer: 200, unless `?strict=1` and not everything is healthy.
+pub(crate) fn respond(shared: &Shared, head_only: bool, query: Option<&str>) -> Response<Bytes> {
+    let (document, health) = document(&shared.registry.snapshots());
+    let strict = query.is_some_and(|query| query.split('&').any(|pair| pair == "strict=1"));
+    let body = if head_only { Bytes::new() } else { Bytes::from(document.to_string()) };
+    let mut response = Response::new(body);
+    if strict && health != Health::Healthy {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use panelboard::{Catalog, Jitter, Kind, Registry, Settings};
+
+    #[test]
+    fn the_core_of_the_document_is_exactly_as_monitors_know_it() {
+        let mut catalog = Catalog::default();
+        let settings = Settings::builder().failure_threshold(3).jitter(Jitter::None);
+        let settings = settings.build().unwrap();
+        catalog.circuits.insert("data_analyst".into(), settings);
+        let registry = Registry::from_config(&catalog);
+        let breaker = registry.breaker("data_analyst");
+        let statistics = |total: u64, success: u64, rate: f64, streak: u32| {
+            json!({
+                "total_calls": total, "success_count": success, "failure_count": total - success,
+                "success_rate": rate, "consecutive_failures": streak,
+            })
+        };
+        let core = |state: &str, health: &str, statistics: Value| {
+            json!({ "status": health, "circuit_breakers": { "overall_health": health,
+                "circuit_breakers": [{ "name": "data_analyst", "state": state, "health": health,
+                    "statistics": statistics, "mode": "auto" }] } })
+        };
+        let (fresh, _) = document(&registry.snapshots());
+        assert_eq!(fresh, core("closed", "healthy", statistics(0, 0, 100.0, 0)));
+        for n in 0..42 {
+            let permit = breaker.try_acquire().unwrap();
+            if n % 21 == 0 { permit.failure(Kind::Timeout) } else { permit.success() }
+        }
+        let (used, _) = document(&registry.snapshots());
+        assert_eq!(used, core("closed", "healthy", statistics(42, 40, 95.2, 0)));
+        for _ in 0..3 {
+            breaker.try_acquire().unwrap().failure(Kind::Timeout);
+        }
+        let (mut open, health) = document(&registry.snapshots());
+        assert_eq!(health, Health::Degraded);
+        let circuit = &mut open["circuit_breakers"]["circuit_breakers"][0];
+        assert_eq!(circuit["retry_after"], 5.0);
+        circuit.as_object_mut().unwrap().remove("retry_after");
+        assert_eq!(open, core("open", "degraded", statistics(45, 40, 88.9, 3)));
+    }
+}

@@ -1,0 +1,64 @@
+//! When a server asks to come back.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+
+/// The most that is read from a header; what is believed of it is a setting of the circuit.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date
+/// (RFC 9110, section 10.2.3). What cannot be read is no hint.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let wait = match text("retry-after-ms") {
+        Some(millis) => Duration::try_from_secs_f64(millis.parse::<f64>().ok()? / 1_000.0).ok()?,
+        None => {
+            let value = text(RETRY_AFTER.as_str())?;
+            match value.parse::<u64>() {
+                Ok(secs) => Duration::from_secs(secs),
+                // Some send fractions, though the standard knows none.
+                Err(_) => match value.parse::<f64>() {
+                    Ok(secs) => Duration::try_from_secs_f64(secs).ok()?,
+                    Err(_) => {
+                        let date = httpdate::parse_http_date(value).ok()?;
+                        date.duration_since(now).unwrap_or_default()
+                    }
+                },
+            }
+        }
+    };
+    Some(wait.min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &'static str, value: &str) -> Option<Duration> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        retry_after(&headers, now)
+    }
+
+    #[test]
+    fn reads_seconds_dates_and_milliseconds() {
+        let secs = |n| Some(Duration::from_secs(n));
+        assert_eq!(read("retry-after", "120"), secs(120));
+        assert_eq!(read("retry-after", " 0 "), secs(0));
+        assert_eq!(read("retry-after", "1.5"), Some(Duration::from_millis(1_500)));
+        assert_eq!(read("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT"), secs(20));
+        assert_eq!(read("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT"), secs(0), "past");
+        assert_eq!(read("retry-after-ms", "250"), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_no_hint() {
+        for value in ["", "soon", "-5", "NaN", "inf", "1e400", "99999999999999999999999x"] {
+            assert_eq!(read("retry-after", value), None, "{value:?}");
+        }
+        assert_eq!(read("retry-after", "18446744073709551615"), Some(LONGEST));
+    }
+}

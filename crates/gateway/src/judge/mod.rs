@@ -1,0 +1,168 @@
+//! What an upstream's behaviour says of it.
+//!
+//! [`Observed`] names everything an upstream can do to us; [`Observed::verdict`] is the
+//! classification table, as code. `docs/classification.md` is generated from it.
+
+mod hint;
+mod stream;
+mod table;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use panelboard::{Kind, Outcome};
+
+pub(crate) use hint::retry_after;
+pub(crate) use stream::{StreamEnd, StreamJudge};
+pub use table::classification_markdown;
+
+/// What an upstream did with a request.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Observed {
+    /// No connection: refused, unreachable, no such host, TLS failed.
+    ConnectFailed,
+    /// No connection within `connect_timeout`.
+    ConnectTimeout,
+    /// The connection was closed or reset before an answer.
+    ClosedEarly,
+    /// No head of an answer within `first_byte_timeout`.
+    FirstByteTimeout,
+    /// What came back is not HTTP, or its framing contradicts itself.
+    Garbage,
+    /// An answer with this status, and the server's hint when to come back.
+    Answered(StatusCode, Option<Duration>),
+    /// The body ended before all of it had come.
+    BodyCut,
+    /// The body stopped for longer than `stall_timeout`.
+    BodyStalled,
+    /// A stream sent nothing but its head within `first_token_timeout`.
+    NoFirstToken,
+    /// A stream reported an error among its events.
+    StreamError,
+    /// A stream ended cleanly, but without its end marker.
+    StreamUnfinished,
+    /// The whole exchange took longer than `total_timeout`, or than all of the route's deadline.
+    TotalTimeout,
+    /// The route's deadline was over, but other upstreams had had part of it.
+    OutOfTime,
+    /// The client went away before the answer was complete.
+    ClientGone,
+}
+
+/// What that means.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Verdict {
+    /// What the breaker records.
+    pub outcome: Outcome,
+    /// Whether the next upstream of the chain may be asked instead.
+    pub failover: Failover,
+    /// Whether the connection may serve another request.
+    pub reuse: bool,
+}
+
+/// Whether the next upstream of the chain may be asked instead, as long as the client has not had
+/// a byte of an answer.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Failover {
+    /// Yes: the request was not processed.
+    Safe,
+    /// If asking twice does no harm: the request may have been processed.
+    IfRepeatable,
+    /// No: there is an answer for the client, or nobody to have one.
+    No,
+}
+
+// ===== impl Observed =====
+
+impl Observed {
+    /// What it means for breaker, chain and connection.
+    pub(crate) fn verdict(self) -> Verdict {
+        let failed =
+            |kind, failover| Verdict { outcome: Outcome::failure(kind), failover, reuse: false };
+        match self {
+            Observed::ConnectFailed => failed(Kind::Connect, Failover::Safe),
+            Observed::ConnectTimeout => failed(Kind::Timeout, Failover::Safe),
+            Observed::ClosedEarly => failed(Kind::Connect, Failover::IfRepeatable),
+            Observed::FirstByteTimeout | Observed::TotalTimeout => {
+                failed(Kind::Timeout, Failover::IfRepeatable)
+            }
+            Observed::NoFirstToken | Observed::BodyStalled => {
+                failed(Kind::Stalled, Failover::IfRepeatable)
+            }
+            Observed::Garbage | Observed::BodyCut => {
+                failed(Kind::InvalidResponse, Failover::IfRepeatable)
+            }
+            Observed::StreamError | Observed::StreamUnfinished => {
+                Verdict { reuse: true, ..failed(Kind::InvalidResponse, Failover::IfRepeatable) }
+            }
+            Observed::ClientGone | Observed::OutOfTime => {
+                Verdict { outcome: Outcome::Neutral, failover: Failover::No, reuse: false }
+            }
+            Observed::Answered(status, hint) => answered(status, hint),
+        }
+    }
+
+    /// Short words for the last errors, without anything from the request or the answer.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Observed::ConnectFailed => "could not connect",
+            Observed::ConnectTimeout => "no connection in time",
+            Observed::ClosedEarly => "connection closed before an answer",
+            Observed::FirstByteTimeout => "no answer in time",
+            Observed::Garbage => "the answer is not HTTP",
+            Observed::Answered(..) => "answered with an error",
+            Observed::BodyCut => "the body ended early",
+            Observed::BodyStalled => "the body stalled",
+            Observed::NoFirstToken => "no first token in time",
+            Observed::StreamError => "the stream reported an error",
+            Observed::StreamUnfinished => "the stream has no end marker",
+            Observed::TotalTimeout => "took too long in all",
+            Observed::OutOfTime => "the route's deadline was over",
+            Observed::ClientGone => "the client went away",
+        }
+    }
+}
+
+fn answered(status: StatusCode, hint: Option<Duration>) -> Verdict {
+    let kept = |outcome, failover| Verdict { outcome, failover, reuse: true };
+    match status.as_u16() {
+        // Alive, and asking to slow down: it has not processed the request.
+        429 | 529 => kept(Outcome::pushback(hint), Failover::Safe),
+        503 if hint.is_some() => kept(Outcome::pushback(hint), Failover::Safe),
+        408 => kept(Outcome::failure(Kind::Timeout), Failover::IfRepeatable),
+        500.. => {
+            let outcome = Outcome::Failure { kind: Kind::ServerError, retry_after: hint };
+            kept(outcome, Failover::IfRepeatable)
+        }
+        // Other 4xx too: the dependency did its job, and the caller was wrong.
+        _ => kept(Outcome::Success, Failover::No),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16, hint: Option<u64>) -> Outcome {
+        let status = StatusCode::from_u16(status).unwrap();
+        Observed::Answered(status, hint.map(Duration::from_secs)).verdict().outcome
+    }
+
+    #[test]
+    fn statuses_are_judged_as_the_table_says() {
+        for status in [200, 204, 301, 304, 400, 401, 403, 404, 413, 422] {
+            assert_eq!(outcome(status, None), Outcome::Success, "{status}");
+        }
+        for status in [500, 501, 502, 503, 504, 520] {
+            assert_eq!(outcome(status, None), Outcome::failure(Kind::ServerError), "{status}");
+        }
+        assert_eq!(outcome(408, None), Outcome::failure(Kind::Timeout));
+        let hint = Some(Duration::from_secs(7));
+        for status in [429, 503, 529] {
+            assert_eq!(outcome(status, Some(7)), Outcome::pushback(hint), "{status}");
+        }
+        assert_eq!(outcome(429, None), Outcome::pushback(None));
+        let failure = Outcome::Failure { kind: Kind::ServerError, retry_after: hint };
+        assert_eq!(outcome(502, Some(7)), failure, "a failure keeps its hint");
+    }
+}

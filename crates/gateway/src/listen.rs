@@ -1,0 +1,167 @@
+//! Accepting connections, and letting go of them.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tracing::{debug, warn};
+
+use crate::fallback;
+use crate::wire::{Ambiguity, Wire};
+
+/// How much of a connection is buffered at least.
+const BUFFER: usize = 64 * 1024;
+
+/// What a listener bears.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) header_read_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_header_bytes: usize,
+    pub(crate) max_headers: usize,
+    pub(crate) max_connections: usize,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub(crate) struct ListenError {
+    address: SocketAddr,
+    error: std::io::Error,
+}
+
+/// Opens a listener.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|error| ListenError { address, error })
+}
+
+/// Serves connections until `stop` says so, then waits until the last has finished what it was at.
+pub(crate) async fn serve<S, F, B>(
+    listener: TcpListener,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+    answer: S,
+) where
+    S: Fn(IpAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = stopped(&mut stop) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection =
+                    connection(stream, peer, limits, graceful.watcher(), answer.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, or a connection that was gone before it was accepted.
+                // Without a pause the former would spin.
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+async fn connection<S, F, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    limits: Limits,
+    watcher: Watcher,
+    answer: S,
+) where
+    S: Fn(IpAddr, Request<Incoming>) -> F,
+    F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+{
+    // Small answers are not held back to be sent together.
+    let _ = stream.set_nodelay(true);
+    let ambiguity = Ambiguity::default();
+    let wire = Wire::new(stream, limits.header_read_timeout, ambiguity.clone());
+    let service = service_fn(|request| {
+        let refused = ambiguity.found().map(refuse);
+        let response = refused.is_none().then(|| answer(peer.ip(), request));
+        async move {
+            Ok::<_, Infallible>(match (refused, response) {
+                (None, Some(response)) => response.await.map(Either::Left),
+                (refused, _) => refused.unwrap_or_default().map(Either::Right),
+            })
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // To hyper, waiting for a head and waiting for the rest of one are the same; the wire
+        // bounds the latter.
+        .header_read_timeout(limits.idle_timeout)
+        .max_header_size(limits.max_header_bytes)
+        // Heads that large are allowed, so there must be room for them.
+        .max_buf_size(limits.max_header_bytes.max(BUFFER))
+        .max_headers(limits.max_headers)
+        .serve_connection(TokioIo::new(wire), service);
+    if let Err(error) = watcher.watch(connection).await {
+        // The client's affair: a bad request was answered, an abnormal end was wanted.
+        debug!(%peer, %error, "connection ended");
+    }
+}
+
+/// A connection whose bytes are ambiguous is not read any further.
+fn refuse(detail: &str) -> Response<Full<Bytes>> {
+    let mut refusal = fallback::refusal(StatusCode::BAD_REQUEST, "Bad request", detail);
+    refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    refusal.map(Full::new)
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever could say so is gone: then it is time, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl std::fmt::Display for ListenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ListenError { address, error } = self;
+        write!(f, "cannot listen on {address}: {error}")?;
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                write!(f, " (stop what listens there, or choose another address)")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                write!(f, " (ports below 1024 need a privilege; choose a higher one)")
+            }
+            std::io::ErrorKind::AddrNotAvailable => write!(f, " (no interface has this address)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

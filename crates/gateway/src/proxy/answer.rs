@@ -1,0 +1,247 @@
+//! An upstream's answer on its way to the client: passed on as it comes, and judged at its end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+use super::guard::Guard;
+use crate::judge::{Observed, StreamEnd, StreamJudge};
+
+/// A probe that is still getting somewhere renews its lease this often.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+
+pin_project! {
+    /// The body of an answer.
+    pub(crate) struct Answer {
+        #[pin]
+        incoming: Incoming,
+        // What the wait for the first token has brought already.
+        first: Option<Frame<Bytes>>,
+        watch: Watch,
+        #[pin]
+        timer: Sleep,
+    }
+}
+
+/// What is known of the body while it passes.
+struct Watch {
+    /// `None` once judged, be it by the head.
+    guard: Option<Guard>,
+    stream: Option<StreamJudge>,
+    /// How long the upstream may be silent.
+    stall: Duration,
+    /// When it must be through.
+    until: Option<Instant>,
+    /// Since when it has been silent.
+    silent_since: Instant,
+    renewed: Instant,
+    /// What to add before the connection is ended abnormally.
+    last_words: Option<Bytes>,
+    state: State,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum State {
+    Passing,
+    /// The upstream failed; the client is yet to be told.
+    Failing(Observed),
+    Done,
+}
+
+/// What bounds an answer.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) stall: Duration,
+    pub(crate) until: Option<Instant>,
+}
+
+/// The upstream failed in the middle of its answer, so the client's connection ends abnormally.
+#[derive(Debug)]
+pub(crate) struct AnswerError(&'static str);
+
+impl Answer {
+    pub(crate) fn new(
+        incoming: Incoming,
+        first: Option<Frame<Bytes>>,
+        guard: Option<Guard>,
+        stream: Option<StreamJudge>,
+        bounds: Bounds,
+    ) -> Answer {
+        let now = now();
+        // Only an event stream of unknown length can take one more event.
+        let open_ended = incoming.size_hint().exact().is_none();
+        let events = stream.as_ref().is_some_and(StreamJudge::is_events);
+        let last_words = guard.as_ref().filter(|_| open_ended && events).map(Guard::last_words);
+        let state = State::Passing;
+        let mut watch = Watch {
+            guard,
+            stream,
+            stall: bounds.stall,
+            until: bounds.until,
+            silent_since: now,
+            renewed: now,
+            last_words,
+            state,
+        };
+        if first.is_none() && incoming.is_end_stream() {
+            watch.end();
+        }
+        let timer = tokio::time::sleep_until(watch.deadline());
+        Answer { incoming, first, watch, timer }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let mut this = self.project();
+        match this.watch.state {
+            State::Passing => {}
+            State::Failing(observed) => return Poll::Ready(Some(this.watch.fail(observed))),
+            State::Done => return Poll::Ready(None),
+        }
+        let frame = match this.first.take() {
+            Some(frame) => Some(Ok(frame)),
+            None => match this.incoming.as_mut().poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    let deadline = this.watch.deadline();
+                    if this.timer.deadline() != deadline {
+                        this.timer.as_mut().reset(deadline);
+                    }
+                    if this.timer.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    let observed = this.watch.timed_out();
+                    return Poll::Ready(Some(this.watch.fail(observed)));
+                }
+            },
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                this.watch.pass(&frame);
+                if this.incoming.is_end_stream() {
+                    this.watch.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(_)) => Poll::Ready(Some(this.watch.fail(Observed::BodyCut))),
+            None => {
+                this.watch.end();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.watch.state == State::Done && self.first.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.first, self.watch.state) {
+            (Some(frame), _) => {
+                let first = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let rest = self.incoming.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.lower() + first);
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper + first);
+                }
+                hint
+            }
+            (None, State::Done) => SizeHint::with_exact(0),
+            // With a last event to come, the length is anybody's guess.
+            (None, _) => self.incoming.size_hint(),
+        }
+    }
+}
+
+// ===== impl Watch =====
+
+impl Watch {
+    /// Takes note of a frame that goes to the client.
+    fn pass(&mut self, frame: &Frame<Bytes>) {
+        let data = match (&mut self.stream, frame.data_ref()) {
+            (Some(stream), Some(data)) => stream.feed(data).data,
+            _ => true,
+        };
+        let now = now();
+        if data {
+            self.silent_since = now;
+            if now.duration_since(self.renewed) >= RENEW_EVERY {
+                self.renewed = now;
+                if let Some(guard) = &self.guard {
+                    guard.renew();
+                }
+            }
+        }
+    }
+
+    /// The body has come to its end.
+    fn end(&mut self) {
+        self.state = State::Done;
+        let observed = match &mut self.stream {
+            None => None,
+            Some(stream) => match stream.finish() {
+                StreamEnd::Error => Some(Observed::StreamError),
+                StreamEnd::Open if stream.needs_marker() => Some(Observed::StreamUnfinished),
+                StreamEnd::Open | StreamEnd::Marked => None,
+            },
+        };
+        if let Some(guard) = self.guard.take() {
+            match observed {
+                Some(observed) => guard.settle(observed),
+                None => guard.complete(),
+            }
+        }
+    }
+
+    /// The upstream failed: says so to the breaker, and then to the client as far as that goes.
+    fn fail(&mut self, observed: Observed) -> Result<Frame<Bytes>, AnswerError> {
+        if let Some(guard) = self.guard.take() {
+            guard.settle(observed);
+        }
+        if let Some(words) = self.last_words.take() {
+            self.state = State::Failing(observed);
+            return Ok(Frame::data(words));
+        }
+        self.state = State::Done;
+        Err(AnswerError(observed.words()))
+    }
+
+    fn deadline(&self) -> Instant {
+        let stalled = self.silent_since + self.stall;
+        self.until.map_or(stalled, |until| until.min(stalled))
+    }
+
+    fn timed_out(&self) -> Observed {
+        match self.until {
+            Some(until) if until <= self.silent_since + self.stall => Observed::TotalTimeout,
+            _ => Observed::BodyStalled,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the timer's own clock, as it must be")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+impl std::fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the upstream failed: {}", self.0)
+    }
+}
+
+impl std::error::Error for AnswerError {}

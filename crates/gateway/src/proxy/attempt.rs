@@ -1,0 +1,235 @@
+//! One attempt at one upstream.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, Version};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use panelboard::{CircuitBreaker, Outcome, Rejected};
+use tokio::time::{Instant, timeout};
+
+use super::answer::{Answer, Bounds, now};
+use super::guard::Guard;
+use super::headers;
+use super::upload::{Upload, UploadFault};
+use crate::fallback::shape;
+use crate::judge::{Observed, StreamJudge, retry_after};
+use crate::runtime::Target;
+
+/// How much of a stream is held back while only comments come, before it is passed on after all.
+const HELD_BACK: usize = 64 * 1024;
+
+/// What the attempts of one exchange have in common.
+pub(crate) struct Exchange<'a> {
+    pub(crate) head: &'a Parts,
+    pub(crate) upload: &'a Upload,
+    /// The path and query that go to the upstream.
+    pub(crate) target: &'a str,
+    pub(crate) model: Option<&'a str>,
+    pub(crate) peer: IpAddr,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// How an attempt went.
+pub(crate) enum Attempt {
+    /// There is an answer for the client.
+    Answered(Response<Answer>),
+    /// There is none worth having, or only one that another upstream might better.
+    Failed { observed: Observed, answer: Option<Response<Answer>> },
+    /// The circuit refused.
+    Refused(Rejected),
+    /// The client's own body failed, so nothing is to be said of the upstream.
+    Upload(UploadFault),
+}
+
+/// Which circuit an attempt was made under.
+pub(crate) struct Circuit {
+    pub(crate) breaker: CircuitBreaker,
+    pub(crate) header: Option<HeaderValue>,
+}
+
+/// Asks the circuit, sends the request, and waits until it is clear whether the answer is one.
+/// `first` says whether this upstream is the one the client addressed.
+pub(crate) async fn attempt(
+    exchange: &Exchange<'_>,
+    target: &Target,
+    first: bool,
+) -> (Circuit, Attempt) {
+    let (breaker, header) = target.breaker(exchange.model);
+    let lease = lease(target);
+    let permit = match breaker.try_acquire_owned(Some(lease)) {
+        Ok(permit) => permit,
+        Err(rejected) => return (Circuit { breaker, header }, Attempt::Refused(rejected)),
+    };
+    let circuit = Circuit { breaker, header };
+    let trace = headers::trace_id(&exchange.head.headers);
+    let guard = Guard::new(permit, lease, trace, target.times.clone())
+        .with_last_words(shape::last_words(target.client.kind()));
+    let Ok(request) = request(exchange, target, first) else {
+        // The target makes no URI: the client's affair, not the upstream's.
+        return (circuit, Attempt::Upload(UploadFault::Client));
+    };
+    let until = until(exchange, target);
+    match head(exchange, target, request, until, first).await {
+        Ok(response) => (circuit, body(response, guard, target, until).await),
+        Err(observed) => match exchange.upload.fault() {
+            Some(fault) => {
+                guard.settle(Observed::ClientGone);
+                (circuit, Attempt::Upload(fault))
+            }
+            None => {
+                guard.settle(observed);
+                (circuit, Attempt::Failed { observed, answer: None })
+            }
+        },
+    }
+}
+
+/// How long a probe may hold its slot without a sign of progress.
+fn lease(target: &Target) -> Duration {
+    let timeouts = target.client.timeouts();
+    let quiet = timeouts.connect + timeouts.first_byte.max(timeouts.first_token) + timeouts.stall;
+    timeouts.total.unwrap_or(quiet).min(quiet) + Duration::from_secs(2)
+}
+
+/// When the answer must be complete.
+fn until(exchange: &Exchange<'_>, target: &Target) -> Option<Instant> {
+    let total = target.client.timeouts().total.and_then(|total| now().checked_add(total));
+    match (total, exchange.deadline) {
+        (Some(total), Some(deadline)) => Some(total.min(deadline)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn request(
+    exchange: &Exchange<'_>,
+    target: &Target,
+    first: bool,
+) -> Result<Request<super::UploadBody>, http::Error> {
+    let client = &target.client;
+    let mut map = exchange.head.headers.clone();
+    headers::remove_hop_by_hop(&mut map);
+    headers::add_forwarded(&mut map, exchange.peer);
+    if !first || client.auth().is_some() {
+        headers::remove_credentials(&mut map);
+    }
+    if let Some((name, value)) = client.auth() {
+        map.insert(name.clone(), value.clone());
+    }
+    let mut request = Request::new(exchange.upload.body());
+    *request.method_mut() = exchange.head.method.clone();
+    *request.uri_mut() = client.uri(exchange.target)?;
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = map;
+    Ok(request)
+}
+
+/// Sends the request and waits for the head of the answer.
+async fn head(
+    exchange: &Exchange<'_>,
+    target: &Target,
+    request: Request<super::UploadBody>,
+    until: Option<Instant>,
+    first: bool,
+) -> Result<Response<Incoming>, Observed> {
+    let timeouts = target.client.timeouts();
+    tokio::select! {
+        biased;
+        answer = target.client.send(request) => answer,
+        () = exchange.upload.upstream_silent(timeouts.first_byte) => {
+            Err(Observed::FirstByteTimeout)
+        }
+        () = reached(until) => Err(match exchange.deadline {
+            // What is left of a deadline after others is not enough to judge by.
+            Some(deadline) if until == Some(deadline) && !first => Observed::OutOfTime,
+            _ => Observed::TotalTimeout,
+        }),
+    }
+}
+
+async fn reached(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Judges the head, and of a stream also its first token.
+async fn body(
+    response: Response<Incoming>,
+    guard: Guard,
+    target: &Target,
+    until: Option<Instant>,
+) -> Attempt {
+    let timeouts = target.client.timeouts();
+    let bounds = Bounds { stall: timeouts.stall, until };
+    let (parts, mut incoming) = response.into_parts();
+    let hint = retry_after(&parts.headers, wall_now());
+    let observed = Observed::Answered(parts.status, hint);
+    if observed.verdict().outcome != Outcome::Success {
+        guard.settle(observed);
+        let answer = Answer::new(incoming, None, None, None, bounds);
+        return Attempt::Failed { observed, answer: Some(Response::from_parts(parts, answer)) };
+    }
+    let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let Some(mut stream) = StreamJudge::of(target.client.kind(), media) else {
+        let answer = Answer::new(incoming, None, Some(guard), None, bounds);
+        return Attempt::Answered(Response::from_parts(parts, answer));
+    };
+    let wait = match until {
+        Some(until) => timeouts.first_token.min(until.saturating_duration_since(now())),
+        None => timeouts.first_token,
+    };
+    let first = match timeout(wait, first_token(&mut incoming, &mut stream)).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(observed)) => {
+            guard.settle(observed);
+            return Attempt::Failed { observed, answer: None };
+        }
+        Err(_) => {
+            guard.settle(Observed::NoFirstToken);
+            return Attempt::Failed { observed: Observed::NoFirstToken, answer: None };
+        }
+    };
+    // What has been looked at is looked at again when it passes.
+    let failed = stream.reports_error();
+    let stream = StreamJudge::of(target.client.kind(), media);
+    let frame = Some(Frame::data(first));
+    if failed {
+        let observed = Observed::StreamError;
+        guard.settle(observed);
+        let answer = Answer::new(incoming, frame, None, stream, bounds);
+        return Attempt::Failed { observed, answer: Some(Response::from_parts(parts, answer)) };
+    }
+    let answer = Answer::new(incoming, frame, Some(guard), stream, bounds);
+    Attempt::Answered(Response::from_parts(parts, answer))
+}
+
+/// Reads until there is more than comments.
+async fn first_token(incoming: &mut Incoming, stream: &mut StreamJudge) -> Result<Bytes, Observed> {
+    let mut held = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|_| Observed::ClosedEarly)?;
+        if let Ok(data) = frame.into_data() {
+            let progress = stream.feed(&data);
+            if progress.data && held.is_empty() {
+                return Ok(data);
+            }
+            held.extend_from_slice(&data);
+            if progress.data || held.len() > HELD_BACK {
+                return Ok(held.freeze());
+            }
+        }
+    }
+    Err(Observed::NoFirstToken)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a date in a header is by the wall clock")]
+fn wall_now() -> SystemTime {
+    SystemTime::now()
+}

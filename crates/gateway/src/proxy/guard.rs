@@ -1,0 +1,72 @@
+//! What stands between one attempt and its breaker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use panelboard::{ErrorDetail, OwnedPermit};
+use tokio::time::Instant;
+
+use super::answer::now;
+use crate::judge::Observed;
+use crate::metrics::CallTimes;
+
+/// A permit with what there is to tell of the call when it ends. Dropping it is the client going
+/// away: neutral.
+pub(crate) struct Guard {
+    permit: OwnedPermit,
+    started: Instant,
+    /// How long a probe may hold its slot without making progress.
+    lease: Duration,
+    trace: Option<Arc<str>>,
+    times: CallTimes,
+    /// What an event stream is sent last if it is cut.
+    last_words: &'static str,
+}
+
+impl Guard {
+    pub(crate) fn new(
+        permit: OwnedPermit,
+        lease: Duration,
+        trace: Option<&str>,
+        times: CallTimes,
+    ) -> Guard {
+        let trace = trace.map(Arc::from);
+        Guard { permit, started: now(), lease, trace, times, last_words: "" }
+    }
+
+    /// What an event stream is sent last if it is cut, in the shape of its API.
+    pub(crate) fn with_last_words(mut self, words: &'static str) -> Guard {
+        self.last_words = words;
+        self
+    }
+
+    pub(crate) fn last_words(&self) -> Bytes {
+        Bytes::from_static(self.last_words.as_bytes())
+    }
+
+    /// The answer came through.
+    pub(crate) fn complete(self) {
+        self.times.observe(self.started.elapsed());
+        self.permit.success();
+    }
+
+    /// Something else is to be said of it.
+    pub(crate) fn settle(self, observed: Observed) {
+        let latency = self.started.elapsed();
+        self.times.observe(latency);
+        let mut detail = ErrorDetail::new().latency(latency).message(observed.words());
+        if let Observed::Answered(status, _) = observed {
+            detail = detail.status(status.as_u16());
+        }
+        if let Some(trace) = self.trace {
+            detail = detail.trace_id(trace);
+        }
+        self.permit.record_with(observed.verdict().outcome, &detail);
+    }
+
+    /// The answer is getting somewhere.
+    pub(crate) fn renew(&self) {
+        self.permit.renew(self.lease);
+    }
+}

@@ -1,0 +1,154 @@
+//! Headers on their way through.
+
+use std::net::IpAddr;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Meant for the next hop only (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What `Connection` may not take away, though it names it.
+const PROTECTED: [HeaderName; 8] = [
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    FORWARDED_FOR,
+    FORWARDED_HOST,
+    FORWARDED_PROTO,
+    HOST,
+];
+
+/// Where clients put what proves who they are.
+const CREDENTIALS: [HeaderName; 5] = [
+    AUTHORIZATION,
+    COOKIE,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+/// Removes what is meant for this hop only, also what `Connection` names as such.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| !PROTECTED.contains(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Says who is asking. What a client claims to have been forwarded is replaced: nobody is trusted
+/// to say so yet.
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
+    headers.remove(FORWARDED);
+    if let Ok(peer) = HeaderValue::from_str(&peer.to_canonical().to_string()) {
+        headers.insert(FORWARDED_FOR, peer);
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    match headers.remove(HOST) {
+        Some(host) => headers.insert(FORWARDED_HOST, host),
+        None => headers.remove(FORWARDED_HOST),
+    };
+    // The body is read when the upstream wants it; to ask for leave is between client and us.
+    headers.remove(EXPECT);
+}
+
+/// Removes the client's credentials: they were given to the first upstream of a route, not to its
+/// fallbacks.
+pub(crate) fn remove_credentials(headers: &mut HeaderMap) {
+    for name in &CREDENTIALS {
+        headers.remove(name);
+    }
+}
+
+/// The trace a request belongs to (W3C Trace Context), for "last errors".
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let id = parent.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn hop_by_hop_headers_stay_here_but_protected_ones_go_on() {
+        let mut map = headers(&[
+            ("connection", "close, X-Private, authorization, content-length"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("authorization", "Bearer x"),
+            ("content-length", "3"),
+            ("accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut map);
+        assert_eq!(names(&map), ["accept", "authorization", "content-length"]);
+    }
+
+    #[test]
+    fn clients_cannot_claim_to_have_been_forwarded() {
+        let mut map = headers(&[
+            ("host", "example.com"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("forwarded", "for=10.0.0.1"),
+            ("expect", "100-continue"),
+        ]);
+        add_forwarded(&mut map, "::ffff:192.0.2.7".parse().unwrap());
+        assert_eq!(names(&map), ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
+        assert_eq!(map["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(map["x-forwarded-host"], "example.com");
+        assert_eq!(map["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn a_trace_id_is_thirty_two_hex_digits_or_none() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut map = HeaderMap::new();
+        map.insert("traceparent", HeaderValue::from_static(good));
+        assert_eq!(trace_id(&map), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        map.insert("traceparent", HeaderValue::from_static("00-secret-01"));
+        assert_eq!(trace_id(&map), None);
+    }
+}

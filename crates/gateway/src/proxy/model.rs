@@ -1,0 +1,138 @@
+//! Which model a request names, read from its body without changing a byte of it.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+
+/// A model's name is used as part of a circuit's name; longer ones are nobody's.
+const LONGEST: usize = 200;
+
+/// What a request asks for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Asked {
+    /// The model, if the body is JSON that names one.
+    pub(crate) model: Option<String>,
+    /// Whether the answer is to be a stream.
+    pub(crate) stream: bool,
+}
+
+/// Why the body is no good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum BadBody {
+    /// Larger than may be read to find the model.
+    TooLarge { limit: u64 },
+    /// The client did not send all of it.
+    Cut,
+    /// Not JSON, or not as it should be; with the reason.
+    Unreadable(String),
+}
+
+/// Reads a body as a whole, up to `limit` bytes.
+pub(crate) async fn read(body: Incoming, limit: u64) -> Result<Bytes, BadBody> {
+    use hyper::body::Body as _;
+    if body.size_hint().lower() > limit {
+        return Err(BadBody::TooLarge { limit });
+    }
+    let mut body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    whole.extend_from_slice(&data);
+                }
+            }
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(BadBody::TooLarge { limit });
+            }
+            Err(_) => return Err(BadBody::Cut),
+        }
+    }
+    Ok(whole.freeze())
+}
+
+/// Finds out what is asked for. A body that says it is something else than JSON is not looked at.
+pub(crate) fn asked(body: &[u8], content_type: Option<&str>) -> Result<Asked, BadBody> {
+    #[derive(Deserialize)]
+    struct Wanted {
+        model: Option<serde_json::Value>,
+        stream: Option<serde_json::Value>,
+    }
+    let json = content_type.is_none_or(|media| {
+        let media = media.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case("application/json") || media.ends_with("+json")
+    });
+    if body.is_empty() || !json {
+        return Ok(Asked::default());
+    }
+    let wanted: Wanted = serde_json::from_slice(body)
+        .map_err(|error| BadBody::Unreadable(format!("the body is not a JSON object: {error}")))?;
+    let model = match wanted.model {
+        None | Some(serde_json::Value::Null) => None,
+        Some(serde_json::Value::String(model)) => Some(checked(model)?),
+        Some(_) => {
+            return Err(BadBody::Unreadable("`model` must be a string".into()));
+        }
+    };
+    Ok(Asked { model, stream: wanted.stream == Some(serde_json::Value::Bool(true)) })
+}
+
+fn checked(model: String) -> Result<String, BadBody> {
+    if model.len() > LONGEST {
+        let length = model.len();
+        return Err(BadBody::Unreadable(format!(
+            "`model` is {length} bytes long, but must not be longer than {LONGEST}"
+        )));
+    }
+    if model.chars().any(char::is_control) {
+        return Err(BadBody::Unreadable("`model` must not have control characters".into()));
+    }
+    Ok(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: Option<&str> = Some("application/json; charset=utf-8");
+
+    fn reason(body: &[u8]) -> String {
+        match asked(body, JSON) {
+            Err(BadBody::Unreadable(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn finds_model_and_stream_wherever_they_stand() {
+        let body = br#"{"messages":[{"model":"not this"}],"stream":true,"model":"gpt-4o"}"#;
+        let expected = Asked { model: Some("gpt-4o".into()), stream: true };
+        assert_eq!(asked(body, JSON), Ok(expected));
+        let plain = Asked { model: Some("llama3.1:8b".into()), stream: false };
+        assert_eq!(asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, None), Ok(plain));
+    }
+
+    #[test]
+    fn bodies_that_name_no_model_have_none() {
+        assert_eq!(asked(b"", JSON), Ok(Asked::default()));
+        assert_eq!(asked(b"{}", JSON), Ok(Asked::default()));
+        assert_eq!(asked(br#"{"model":null}"#, JSON), Ok(Asked::default()));
+        assert_eq!(asked(b"--boundary", Some("multipart/form-data")), Ok(Asked::default()));
+    }
+
+    #[test]
+    fn bad_bodies_say_what_is_wrong() {
+        assert!(reason(b"{\"model\":").contains("line 1 column 9"));
+        assert!(reason(b"[1]").contains("not a JSON object"));
+        assert!(reason(b"{\"model\": \"\xff\xfe\"}").contains("not a JSON object"));
+        assert_eq!(reason(br#"{"model": 7}"#), "`model` must be a string");
+        assert!(reason(br#"{"model": "a\nb"}"#).contains("control characters"));
+        let long = format!("{{\"model\": \"{}\"}}", "x".repeat(201));
+        assert!(reason(long.as_bytes()).contains("201 bytes long"));
+        assert!(reason(br#"{"model": "a", "model": "b"}"#).contains("duplicate field"));
+        let deep = "[".repeat(100_000);
+        assert!(reason(format!("{{\"model\":{deep}").as_bytes()).contains("recursion limit"));
+        assert!(reason(format!("{{\"a\":{deep}").as_bytes()).contains("EOF"), "but not ours");
+    }
+}

@@ -1,0 +1,93 @@
+//! Another configuration while the gateway runs: when the file changes, or on a signal.
+
+use std::time::Duration;
+
+use panelboard_config::{
+    Diagnostics, FileChange, FileWatch, Format, LoadOptions, Loaded, TextStyle, load, load_bytes,
+};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::gateway::Reloader;
+
+/// How often the file is looked at; a change counts when two looks in a row agree on it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Reloader {
+    /// Reloads when `file` changes, and whenever `signals` says so. Never ready.
+    ///
+    /// What is wrong with a new configuration is logged with file, line and column, and the
+    /// running one is kept.
+    pub async fn watch(
+        self,
+        options: LoadOptions,
+        mut file: Option<FileWatch>,
+        mut signals: mpsc::Receiver<()>,
+    ) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut signalled = true;
+        loop {
+            let next = tokio::select! {
+                _ = looks.tick() => match &mut file {
+                    Some(watch) => look(watch, &options),
+                    None => None,
+                },
+                signal = signals.recv(), if signalled => {
+                    signalled = signal.is_some();
+                    signalled.then(|| load(&options))
+                }
+            };
+            match next {
+                Some(Ok(loaded)) => {
+                    // What was found on a signal may be another file than before.
+                    if file.as_ref().map(FileWatch::path) != loaded.path.as_deref() {
+                        file = loaded.watch();
+                    }
+                    self.apply(loaded);
+                }
+                Some(Err(problems)) => {
+                    self.failed();
+                    error!(
+                        "configuration not reloaded, the running one is kept:\n{}",
+                        text(&problems)
+                    );
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn apply(&self, loaded: Loaded) {
+        let warnings = text(&loaded.diagnostics);
+        match self.reload(loaded) {
+            Ok(changes) if changes.is_empty() => info!("configuration reloaded: nothing changes"),
+            Ok(changes) => {
+                let list: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                info!("configuration reloaded: {}", list.join(", "));
+            }
+            Err(problem) => {
+                error!("configuration not reloaded, the running one is kept: {problem}");
+            }
+        }
+        if !warnings.is_empty() {
+            warn!("about the configuration:\n{warnings}");
+        }
+    }
+}
+
+/// Whether the file has changed, and to what. Reading a small file blocks for microseconds.
+fn look(watch: &mut FileWatch, options: &LoadOptions) -> Option<Result<Loaded, Diagnostics>> {
+    match watch.poll()? {
+        FileChange::Content(content) => Some(load_bytes(options, Some(watch.path()), &content)),
+        FileChange::Lost(reason) => {
+            let path = watch.path().display();
+            warn!("{path} cannot be read any more ({reason}): the running configuration is kept");
+            None
+        }
+    }
+}
+
+fn text(diagnostics: &Diagnostics) -> String {
+    diagnostics.render(Format::Text(TextStyle::default()))
+}

@@ -1,0 +1,158 @@
+//! What one configuration comes down to: routes, upstreams and circuits, ready for requests.
+//!
+//! A request takes the runtime of the moment it arrives and keeps it to its end, so a reload
+//! changes nothing under it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use panelboard::{CircuitBreaker, Family, Registry};
+use panelboard_config::{Config, KeyPart, Route, Secrets, UpstreamKind};
+
+use crate::metrics::{CallTimes, Metrics};
+use crate::upstream::{Client, ClientError};
+
+/// What one configuration comes down to.
+pub(crate) struct Runtime {
+    pub(crate) config: Config,
+    routes: Vec<Arc<Plan>>,
+    clients: BTreeMap<String, Arc<Client>>,
+}
+
+/// A route with everything a request on it needs.
+pub(crate) struct Plan {
+    pub(crate) route: Route,
+    /// The upstreams, in order.
+    pub(crate) targets: Vec<Target>,
+    /// Whether the body is read to find the model, or whether a stream is wanted.
+    pub(crate) reads_body: bool,
+}
+
+/// One upstream of a route.
+pub(crate) struct Target {
+    pub(crate) client: Arc<Client>,
+    /// The name of the circuit, or of the family of circuits.
+    pub(crate) circuit: String,
+    pub(crate) times: CallTimes,
+    source: Source,
+}
+
+/// Where the breaker of a request comes from.
+enum Source {
+    One { breaker: CircuitBreaker, header: Option<HeaderValue> },
+    Keyed { family: Family, key: Vec<KeyPart> },
+}
+
+impl Runtime {
+    /// Puts a configuration to work. Upstreams that have not changed since `before` keep their
+    /// connections.
+    pub(crate) fn new(
+        config: Config,
+        secrets: &Secrets,
+        registry: &Registry,
+        metrics: &Metrics,
+        before: Option<&Runtime>,
+    ) -> Result<Runtime, ClientError> {
+        let mut clients = BTreeMap::new();
+        for (name, upstream) in config.upstreams() {
+            let secret = upstream.auth.as_ref().and_then(|auth| secrets.get(&auth.value));
+            let known = before.and_then(|before| before.clients.get(name));
+            let client = match known.filter(|client| client.serves(upstream, secret)) {
+                Some(client) => Arc::clone(client),
+                None => Arc::new(Client::new(name, upstream.clone(), secret)?),
+            };
+            clients.insert(name.clone(), client);
+        }
+        let routes = config
+            .routes()
+            .iter()
+            .map(|route| Arc::new(plan(route, &config, &clients, registry, metrics)))
+            .collect();
+        Ok(Runtime { config, routes, clients })
+    }
+
+    /// The route that takes a request.
+    pub(crate) fn route(
+        &self,
+        host: Option<&str>,
+        head: &http::request::Parts,
+    ) -> Option<&Arc<Plan>> {
+        let path = head.uri.path();
+        self.routes.iter().find(|plan| plan.route.matches(host, path, &head.method, &head.headers))
+    }
+}
+
+fn plan(
+    route: &Route,
+    config: &Config,
+    clients: &BTreeMap<String, Arc<Client>>,
+    registry: &Registry,
+    metrics: &Metrics,
+) -> Plan {
+    let targets: Vec<Target> = route
+        .upstreams
+        .iter()
+        .filter_map(|name| clients.get(name))
+        .map(|client| {
+            let circuit = route.circuit_for(client.name());
+            Target {
+                client: Arc::clone(client),
+                circuit: circuit.to_owned(),
+                times: metrics.call_times(circuit),
+                source: Source::of(circuit, config, registry),
+            }
+        })
+        .collect();
+    let by_model = targets.iter().any(|target| match &target.source {
+        Source::Keyed { key, .. } => key.contains(&KeyPart::Model),
+        Source::One { .. } => false,
+    });
+    let llm = targets.iter().any(|target| target.client.kind().is_llm());
+    Plan { route: route.clone(), targets, reads_body: by_model || llm }
+}
+
+impl Plan {
+    /// The API that clients of this route speak: that of the first upstream.
+    pub(crate) fn kind(&self) -> UpstreamKind {
+        self.targets.first().map_or(UpstreamKind::Http, |target| target.client.kind())
+    }
+}
+
+impl Source {
+    fn of(name: &str, config: &Config, registry: &Registry) -> Source {
+        match config.circuit(name) {
+            Some(circuit) if circuit.is_family() => {
+                let family = registry.keyed_up_to(name, circuit.max_keys as usize);
+                Source::Keyed { family, key: circuit.key.clone() }
+            }
+            _ => {
+                let breaker = registry.breaker(name);
+                let header = HeaderValue::from_str(name).ok();
+                Source::One { breaker, header }
+            }
+        }
+    }
+}
+
+impl Target {
+    /// The breaker for a request, and its name as a header.
+    pub(crate) fn breaker(&self, model: Option<&str>) -> (CircuitBreaker, Option<HeaderValue>) {
+        match &self.source {
+            Source::One { breaker, header } => (breaker.clone(), header.clone()),
+            Source::Keyed { family, key } => {
+                let parts: Vec<&str> = key
+                    .iter()
+                    .map(|part| match part {
+                        KeyPart::Upstream => self.client.name(),
+                        // Requests that name no model share one circuit.
+                        KeyPart::Model => model.unwrap_or("-"),
+                    })
+                    .collect();
+                let breaker = family.breaker(&parts);
+                let header = HeaderValue::from_str(breaker.name()).ok();
+                (breaker, header)
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What requests, the admin API and housekeeping have in common.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use panelboard::Registry;
+use panelboard_config::{Change, Loaded, diff};
+
+use crate::metrics::Metrics;
+use crate::runtime::Runtime;
+use crate::upstream::ClientError;
+
+/// The gateway's state.
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+    runtime: ArcSwap<Runtime>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+impl Shared {
+    pub(crate) fn new(loaded: Loaded, registry: Registry) -> Result<Shared, ClientError> {
+        let metrics = Metrics::new(registry.clone());
+        registry.apply(&loaded.config);
+        let runtime = Runtime::new(loaded.config, &loaded.secrets, &registry, &metrics, None)?;
+        metrics.reloaded(true);
+        let runtime = ArcSwap::from_pointee(runtime);
+        Ok(Shared { registry, metrics, runtime, reloading: Mutex::new(()) })
+    }
+
+    /// What requests that arrive now run on.
+    pub(crate) fn runtime(&self) -> Arc<Runtime> {
+        self.runtime.load_full()
+    }
+
+    /// Puts another configuration to work, and says what it changes. Requests under way keep
+    /// what they began with.
+    ///
+    /// # Errors
+    /// When it cannot be put to work; then everything stays as it was.
+    pub(crate) fn reload(&self, loaded: Loaded) -> Result<Vec<Change>, ClientError> {
+        let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.runtime();
+        let changes = diff(&before.config, &loaded.config);
+        // Circuits first, so that new routes find theirs with the right settings; undone below if
+        // the rest fails.
+        self.registry.apply(&loaded.config);
+        let next = Runtime::new(
+            loaded.config,
+            &loaded.secrets,
+            &self.registry,
+            &self.metrics,
+            Some(&before),
+        );
+        match next {
+            Ok(next) => {
+                self.runtime.store(Arc::new(next));
+                self.metrics.reloaded(true);
+                Ok(changes)
+            }
+            Err(error) => {
+                self.registry.apply(&before.config);
+                self.metrics.reloaded(false);
+                Err(error)
+            }
+        }
+    }
+}

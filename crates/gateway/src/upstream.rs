@@ -1,0 +1,154 @@
+//! The client side: connections to one upstream.
+
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use panelboard_config::{Scheme, Secret, Timeouts, Upstream, UpstreamKind};
+
+use crate::judge::Observed;
+use crate::proxy::UploadBody;
+
+/// Connections to one upstream, and what every request to it has in common.
+pub(crate) struct Client {
+    name: String,
+    header: Option<HeaderValue>,
+    upstream: Upstream,
+    secret: Option<Secret>,
+    auth: Option<(HeaderName, HeaderValue)>,
+    pool: Transport,
+}
+
+enum Transport {
+    Plain(Pool<HttpConnector, UploadBody>),
+    Tls(Pool<HttpsConnector<HttpConnector>, UploadBody>),
+}
+
+/// Why an upstream cannot be served at all.
+#[derive(Debug)]
+pub(crate) struct ClientError {
+    upstream: String,
+    reason: String,
+}
+
+impl Client {
+    pub(crate) fn new(
+        name: &str,
+        upstream: Upstream,
+        secret: Option<&Secret>,
+    ) -> Result<Client, ClientError> {
+        let failed = |reason: String| ClientError { upstream: name.to_owned(), reason };
+        let auth = match (&upstream.auth, secret) {
+            (Some(auth), Some(secret)) => {
+                let value = match &auth.scheme {
+                    Some(scheme) => format!("{scheme} {}", secret.expose()),
+                    None => secret.expose().to_owned(),
+                };
+                let mut value = HeaderValue::try_from(value)
+                    .map_err(|_| failed("its credential cannot go into a header".into()))?;
+                value.set_sensitive(true);
+                Some((auth.header.clone(), value))
+            }
+            (Some(_), None) => return Err(failed("its credential was not read".into())),
+            (None, _) => None,
+        };
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(upstream.timeouts.connect));
+        let mut builder = Pool::builder(TokioExecutor::new());
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(upstream.timeouts.pool_idle)
+            .pool_max_idle_per_host(upstream.max_idle_connections);
+        let pool = match upstream.url.scheme() {
+            Scheme::Http => Transport::Plain(builder.build(connector)),
+            Scheme::Https => {
+                let tls = HttpsConnectorBuilder::new()
+                    .with_native_roots()
+                    .map_err(|error| failed(format!("no trusted root certificates: {error}")))?;
+                let connector = tls.https_only().enable_http1().wrap_connector(connector);
+                Transport::Tls(builder.build(connector))
+            }
+        };
+        let header = HeaderValue::from_str(name).ok();
+        let (name, secret) = (name.to_owned(), secret.cloned());
+        Ok(Client { name, header, upstream, secret, auth, pool })
+    }
+
+    /// Whether it already is what this configuration asks for.
+    pub(crate) fn serves(&self, upstream: &Upstream, secret: Option<&Secret>) -> bool {
+        self.upstream == *upstream && self.secret.as_ref() == secret
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name as a header, if it can be one.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        self.header.clone()
+    }
+
+    pub(crate) fn kind(&self) -> UpstreamKind {
+        self.upstream.kind
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.upstream.timeouts
+    }
+
+    /// Where a request goes.
+    pub(crate) fn uri(&self, path_and_query: &str) -> Result<Uri, http::Error> {
+        self.upstream.url.join(path_and_query)
+    }
+
+    /// The credential that goes with every request.
+    pub(crate) fn auth(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.auth.as_ref()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<UploadBody>,
+    ) -> Result<Response<Incoming>, Observed> {
+        let answer = match &self.pool {
+            Transport::Plain(pool) => pool.request(request).await,
+            Transport::Tls(pool) => pool.request(request).await,
+        };
+        answer.map_err(|error| observed(&error))
+    }
+}
+
+/// What an error of the client says of the upstream.
+fn observed(error: &PoolError) -> Observed {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<hyper::Error>()
+            && error.is_parse()
+        {
+            return Observed::Garbage;
+        }
+        if let Some(error) = cause.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::TimedOut
+        {
+            return Observed::ConnectTimeout;
+        }
+        source = cause.source();
+    }
+    match error.is_connect() {
+        true => Observed::ConnectFailed,
+        false => Observed::ClosedEarly,
+    }
+}
+
+impl std::fmt::Display for ClientError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "upstream `{}` cannot be served: {}", self.upstream, self.reason)
+    }
+}
+
+impl std::error::Error for ClientError {}

@@ -1,0 +1,382 @@
+//! What a client's bytes say about where its requests begin and end.
+//!
+//! hyper reads requests leniently where the standard lets it: of two lengths that contradict each
+//! other it takes one, and a line may end with a bare line feed. A server behind us may read the
+//! same bytes differently, which is how requests are smuggled. So the bytes are looked at on their
+//! way to hyper, and a connection on which they are ambiguous is refused. The same look tells a
+//! connection that is idle from one that is in the middle of a head, which hyper does not.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// Of a line no more than this is looked at: names and values that matter are shorter.
+const LINE: usize = 256;
+
+/// A client's connection.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    framing: Framing,
+    ambiguity: Ambiguity,
+    /// How long a client may take to send a head, once it has begun.
+    head_timeout: Duration,
+    head_timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Shared by a connection's bytes and its requests: what is wrong with the former.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ambiguity(Arc<AtomicU8>);
+
+/// Follows requests from head to body to head.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Framing {
+    at: At,
+    line: Vec<u8>,
+    head: Head,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum At {
+    /// Between requests.
+    Idle,
+    /// In the first line of one.
+    RequestLine,
+    /// In the lines after it.
+    Head,
+    Body(u64),
+    ChunkSize,
+    ChunkData(u64),
+    Trailers,
+    /// Not to be followed any further: hyper will say so, or we have.
+    Lost,
+}
+
+/// What a head says about its body.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Head {
+    length: Option<u64>,
+    chunked: bool,
+    encoded: bool,
+}
+
+/// Why a connection's bytes are ambiguous.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Fault {
+    TwoFramings = 1,
+    TwoLengths = 2,
+    BareLineFeed = 3,
+    FoldedLine = 4,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, head_timeout: Duration, ambiguity: Ambiguity) -> Wire {
+        Wire { stream, framing: Framing::new(), ambiguity, head_timeout, head_timer: None }
+    }
+
+    /// A client that has begun a head must get on with it.
+    fn poll_head_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !matches!(self.framing.at, At::RequestLine | At::Head) {
+            self.head_timer = None;
+            return Poll::Pending;
+        }
+        let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(self.head_timeout)));
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
+            ready!(self.poll_head_timer(cx));
+            return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+        }
+        let read = &buf.filled()[before..];
+        if let Err(fault) = self.framing.feed(read) {
+            self.ambiguity.0.store(fault as u8, Ordering::Release);
+        }
+        // A head that ends here was in time; one that begins here has its time from now.
+        if self.framing.at == At::Idle {
+            self.head_timer = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+// ===== impl Ambiguity =====
+
+impl Ambiguity {
+    /// What is wrong with the connection's bytes, if anything is.
+    pub(crate) fn found(&self) -> Option<&'static str> {
+        // Acquire: pairs with the release in `poll_read`; the head was read before it is served.
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some("Content-Length and Transfer-Encoding contradict each other."),
+            2 => Some("There is more than one Content-Length."),
+            3 => Some("A line of the head ends with a bare line feed."),
+            _ => Some("A header is folded over several lines."),
+        }
+    }
+}
+
+// ===== impl Framing =====
+
+impl Framing {
+    fn new() -> Framing {
+        Framing { at: At::Idle, line: Vec::new(), head: Head::default() }
+    }
+
+    /// Follows the next bytes. After a fault nothing is followed any more.
+    fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
+        while !bytes.is_empty() {
+            match self.at {
+                At::Lost => return Ok(()),
+                At::Body(left) | At::ChunkData(left) => {
+                    let taken = left.min(bytes.len() as u64);
+                    bytes = &bytes[taken as usize..];
+                    let left = left - taken;
+                    self.at = match self.at {
+                        At::Body(_) if left == 0 => At::Idle,
+                        At::Body(_) => At::Body(left),
+                        _ if left == 0 => At::ChunkSize,
+                        _ => At::ChunkData(left),
+                    };
+                }
+                At::Idle | At::RequestLine | At::Head | At::ChunkSize | At::Trailers => {
+                    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+                        self.keep(bytes);
+                        if self.at == At::Idle {
+                            self.at = At::RequestLine;
+                        }
+                        return Ok(());
+                    };
+                    let (line, rest) = bytes.split_at(end);
+                    bytes = &rest[1..];
+                    if let Err(fault) = self.end_line(line) {
+                        self.at = At::Lost;
+                        return Err(fault);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LINE.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        // Whether a carriage return comes last must be known even of a long line.
+        if bytes.len() > room
+            && let (Some(kept), Some(last)) = (self.line.last_mut(), bytes.last())
+        {
+            *kept = *last;
+        }
+    }
+
+    fn end_line(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        // Most lines come in one piece and need not be kept.
+        if self.line.is_empty() {
+            return self.read_line(piece);
+        }
+        self.keep(piece);
+        let line = std::mem::take(&mut self.line);
+        let result = self.read_line(&line);
+        self.line = line;
+        self.line.clear();
+        result
+    }
+
+    fn read_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let (line, bare) = match line.strip_suffix(b"\r") {
+            Some(line) => (line, false),
+            None => (line, true),
+        };
+        match self.at {
+            // Blank lines before a request are allowed (RFC 9112, section 2.2).
+            At::Idle | At::RequestLine if line.is_empty() => {
+                self.at = At::Idle;
+                Ok(())
+            }
+            _ if bare => Err(Fault::BareLineFeed),
+            At::Idle | At::RequestLine => {
+                self.at = At::Head;
+                self.head = Head::default();
+                Ok(())
+            }
+            At::Head if line.is_empty() => {
+                self.at = self.body();
+                Ok(())
+            }
+            At::Head => self.read_header(line),
+            At::ChunkSize => {
+                self.at = chunk(line);
+                Ok(())
+            }
+            At::Trailers => {
+                if line.is_empty() {
+                    self.at = At::Idle;
+                }
+                Ok(())
+            }
+            At::Body(_) | At::ChunkData(_) | At::Lost => Ok(()),
+        }
+    }
+
+    fn read_header(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            return Err(Fault::FoldedLine);
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return Ok(()) };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
+            // What is no number, or two of them, hyper refuses.
+            let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+            if self.head.length.is_some() {
+                return Err(Fault::TwoLengths);
+            }
+            self.head.length = length;
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.head.encoded = true;
+            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            self.head.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        } else {
+            return Ok(());
+        }
+        match self.head {
+            Head { length: Some(_), encoded: true, .. } => Err(Fault::TwoFramings),
+            _ => Ok(()),
+        }
+    }
+
+    fn body(&self) -> At {
+        match self.head {
+            Head { chunked: true, .. } => At::ChunkSize,
+            // An encoding without an end: hyper refuses it.
+            Head { encoded: true, .. } => At::Lost,
+            Head { length: Some(length), .. } if length > 0 => At::Body(length),
+            Head { .. } => At::Idle,
+        }
+    }
+}
+
+/// What follows a chunk's size line. The data's own line end counts as part of it.
+fn chunk(line: &[u8]) -> At {
+    let size = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let size = std::str::from_utf8(size).ok().and_then(|size| u64::from_str_radix(size, 16).ok());
+    match size {
+        Some(0) => At::Trailers,
+        Some(size) => match size.checked_add(2) {
+            Some(size) => At::ChunkData(size),
+            None => At::Lost,
+        },
+        None => At::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However the bytes are cut into pieces.
+    fn follow(bytes: &[u8]) -> (At, Option<Fault>) {
+        let mut ends: Vec<(At, Option<Fault>)> = [1, 2, 3, 5, 17, bytes.len()]
+            .into_iter()
+            .map(|size| {
+                let mut framing = Framing::new();
+                let mut fault = None;
+                for piece in bytes.chunks(size) {
+                    fault = fault.or(framing.feed(piece).err());
+                }
+                (framing.at, fault)
+            })
+            .collect();
+        ends.dedup();
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        ends[0]
+    }
+
+    #[test]
+    fn follows_requests_one_after_the_other() {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let post = "POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\nhello\r\nbody";
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n\
+                       5;x=y\r\nhello\r\nA\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\nTrailer: x\r\n\r\n";
+        for parts in [[get, get, get], [get, post, get], [post, chunked, get], [chunked, get, post]]
+        {
+            assert_eq!(follow(parts.concat().as_bytes()), (At::Idle, None), "{parts:?}");
+        }
+        assert_eq!(follow(b"\r\n\r\nGET / HTTP/1.1\r\n").0, At::Head);
+        assert_eq!(follow(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc").0, At::Body(2));
+    }
+
+    #[test]
+    fn ambiguous_bytes_are_found() {
+        let fault = |bytes: &str| follow(bytes.as_bytes()).1;
+        let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+        for (rest, expected) in [
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TwoFramings),
+            ("transfer-encoding: x\r\nCONTENT-LENGTH: 5\r\n\r\n", Fault::TwoFramings),
+            ("Content-Length: 5\r\nContent-Length: 5\r\n\r\n", Fault::TwoLengths),
+            ("Content-Length: 5\nX: y\r\n\r\n", Fault::BareLineFeed),
+            ("\n", Fault::BareLineFeed),
+            ("X: y\r\n z\r\n\r\n", Fault::FoldedLine),
+        ] {
+            assert_eq!(fault(&format!("{head}{rest}")), Some(expected), "{rest:?}");
+            let second = format!("GET / HTTP/1.1\r\n\r\n{head}{rest}");
+            assert_eq!(fault(&second), Some(expected), "as the second request: {rest:?}");
+        }
+        let body = "POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\nContent-Length: 1\n\n \n";
+        assert_eq!(fault(body), None, "a body may hold anything");
+        let long = format!("{head}X: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(5_000));
+        assert_eq!(follow(long.as_bytes()), (At::Idle, None), "also after a long line");
+    }
+
+    #[test]
+    fn nonsense_is_left_to_hyper() {
+        assert_eq!(follow(b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n").0, At::Lost);
+        let bad = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
+        assert_eq!(follow(bad).0, At::Lost);
+        let huge = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n";
+        assert_eq!(follow(huge).0, At::Lost);
+    }
+}
