@@ -1,1 +1,55 @@
-fn main() {}
+//! `panelboard`: the one binary.
+//!
+//! Data goes to stdout, messages to stderr. Every command that reads from a running gateway has
+//! `--json`. Exit codes are in [`exit::Code`].
+
+mod admin;
+mod args;
+mod commands;
+mod exit;
+mod logging;
+mod upstream;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, ConfigCommand};
+use exit::{Code, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => runtime()?.block_on(commands::serve::run(&args)),
+        Command::Demo(args) => runtime()?.block_on(commands::demo::run(&args)),
+        Command::Upstream(args) => runtime()?
+            .block_on(upstream::run(args))
+            .map_err(|error| Failure::new(Code::Runtime, error)),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Config(ConfigCommand::Schema) => {
+            commands::check::print_schema();
+            Ok(())
+        }
+        Command::Status(args) => commands::status::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Open(args) => commands::order::run("force-open", &args),
+        Command::Close(args) => commands::order::run("force-closed", &args),
+        Command::Observe(args) => commands::order::run("observe", &args),
+        Command::Auto(args) => commands::order::run("auto", &args),
+        Command::Reset(args) => commands::order::reset(&args),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Code::Runtime, format_args!("cannot start: {error}")))
+}

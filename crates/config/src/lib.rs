@@ -59,8 +59,8 @@ mod text;
 mod watch;
 
 pub use check::{Checked, Input, check};
-pub use diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity, error_reference_markdown};
 pub use describe::suggest::nearest;
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity, error_reference_markdown};
 pub use diff::{Change, Edit, diff};
 pub use given::duration_from_json;
 pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes};

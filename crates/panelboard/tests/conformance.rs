@@ -394,7 +394,7 @@ fn command(name: &str, time: Option<Duration>) -> Command {
 }
 
 fn look(see: &See, view: &View, number: usize) {
-    fn same<T: PartialEq + std::fmt::Debug>(
+    fn same<T: Copy + PartialEq + std::fmt::Debug>(
         what: &str,
         seen: T,
         expected: Option<T>,

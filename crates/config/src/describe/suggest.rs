@@ -15,10 +15,7 @@ const LONGEST: usize = 64;
 /// assert_eq!(nearest("paymnets", ["auth", "payments"]), Some("payments"));
 /// assert_eq!(nearest("x", ["auth", "payments"]), None);
 /// ```
-pub fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.chars().count() > LONGEST {
         return None;
     }

@@ -1,0 +1,194 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::upstream::UpstreamArgs;
+
+/// Circuit breakers for everything a service calls.
+#[derive(Parser, Debug)]
+#[command(name = "panelboard", version, about, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  panelboard demo                          watch a breaker trip, probe and recover
+  panelboard check panelboard.toml         find everything that is wrong with a configuration
+  panelboard serve --config panelboard.toml
+  panelboard status                        what the circuits of a running gateway are doing
+  panelboard explain payments              why a circuit is open, and what happens next
+  panelboard open payments --reason 'database upgrade' --for 10m
+
+Exit codes: 0 ok, 1 runtime error, 2 usage, 3 configuration invalid, 4 admin API unreachable,
+5 not allowed, 6 not found, 7 conflict, 10 something is open (status --exit-code)")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the gateway
+    Serve(ServeArgs),
+    /// Run a gateway before a flaky upstream, and watch a breaker at work
+    Demo(DemoArgs),
+    /// Check configuration files
+    Check(CheckArgs),
+    /// Help with configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show what the circuits of a running gateway are doing
+    Status(StatusArgs),
+    /// Explain what a circuit is doing, why, and what happens next
+    Explain(NameArgs),
+    /// Force a circuit open: every call is refused
+    Open(OrderArgs),
+    /// Force a circuit closed: every call is let through
+    Close(OrderArgs),
+    /// Let a circuit decide, but refuse nothing
+    Observe(OrderArgs),
+    /// Let a circuit decide for itself again
+    Auto(OrderArgs),
+    /// Put a circuit back to closed, with nothing remembered
+    Reset(ResetArgs),
+    /// Run a scripted upstream with faults, to rehearse outages
+    Upstream(UpstreamArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+/// Which configuration, and what is laid over it.
+#[derive(Args, Debug)]
+pub(crate) struct SourceArgs {
+    /// The configuration file; without it, panelboard.toml, panelboard.json and the same in
+    /// config/ are tried
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set one value, over file and environment: circuits.llm.timeout=45s
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Stop after this long; without it, run until interrupted
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub(crate) seconds: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The files; without any, the one that `serve` would use
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to report
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: CheckFormat,
+    /// Fail on warnings, too
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+}
+
+#[derive(clap::ValueEnum, Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// Annotations for GitHub Actions
+    Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Print the JSON Schema of configuration files
+    Schema,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AdminArgs {
+    /// The admin API of the gateway
+    #[arg(long, value_name = "URL", env = "PANELBOARD_ADMIN", global = true)]
+    #[arg(default_value = "http://127.0.0.1:9090")]
+    pub(crate) admin: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    /// Only circuits in this state
+    #[arg(long, value_parser = ["closed", "open", "half_open"])]
+    pub(crate) state: Option<String>,
+    /// Exit with 10 when a circuit is not closed, or is forced open
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NameArgs {
+    /// The circuit
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OrderArgs {
+    /// The circuit
+    pub(crate) name: String,
+    /// Why; whoever is paged next will read it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// For how long, such as 10m; an hour unless given, a week at most
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResetArgs {
+    /// The circuit
+    pub(crate) name: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("use KEY=VALUE, such as circuits.llm.timeout=45s".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_split_at_the_first_equals_sign() {
+        assert_eq!(key_value("a.b = c=d"), Ok(("a.b".into(), "c=d".into())));
+        assert!(key_value("nothing").is_err());
+        assert!(key_value("=x").is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! One module for each command.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod order;
+pub(crate) mod serve;
+pub(crate) mod status;

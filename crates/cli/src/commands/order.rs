@@ -1,0 +1,37 @@
+//! `panelboard open|close|observe|auto|reset NAME`
+
+use serde_json::{Value, json};
+
+use crate::admin::{Admin, segment};
+use crate::args::{AdminArgs, OrderArgs, ResetArgs};
+use crate::exit::Failure;
+
+pub(crate) fn run(order: &str, args: &OrderArgs) -> Result<(), Failure> {
+    let mut body = json!({});
+    if let Some(reason) = &args.reason {
+        body["reason"] = reason.as_str().into();
+    }
+    if let Some(duration) = &args.duration {
+        body["for"] = duration.as_str().into();
+    }
+    send(&args.admin, &args.name, order, &body)
+}
+
+pub(crate) fn reset(args: &ResetArgs) -> Result<(), Failure> {
+    let body = match &args.reason {
+        Some(reason) => json!({ "reason": reason }),
+        None => json!({}),
+    };
+    send(&args.admin, &args.name, "reset", &body)
+}
+
+fn send(admin: &AdminArgs, name: &str, order: &str, body: &Value) -> Result<(), Failure> {
+    let path = format!("/api/v1/circuits/{}/{order}", segment(name));
+    let answer = Admin::new(&admin.admin).post(&path, body)?;
+    if admin.json {
+        println!("{answer}");
+    } else {
+        println!("{}", answer["explain"].as_str().unwrap_or_default());
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! `panelboard status`
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use serde_json::Value;
+
+use crate::admin::Admin;
+use crate::args::StatusArgs;
+use crate::exit::{Code, Failure};
+
+/// A line under the heads of the columns, and nothing else: easy on eyes and on `awk`.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
+
+pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
+    let path = match &args.state {
+        Some(state) => format!("/api/v1/circuits?state={}", crate::admin::segment(state)),
+        None => "/api/v1/circuits".to_owned(),
+    };
+    let answer = Admin::new(&args.admin.admin).get(&path)?;
+    let none = Vec::new();
+    let circuits = answer["circuits"].as_array().unwrap_or(&none);
+    if args.admin.json {
+        println!("{answer}");
+    } else if circuits.is_empty() {
+        eprintln!("no circuits{}", if args.state.is_some() { " in this state" } else { "" });
+    } else {
+        println!("{}", table(circuits));
+    }
+    let open = |circuit: &Value| {
+        circuit["mode"] == "forced_open"
+            || circuit["state"] != "closed" && circuit["mode"] != "forced_closed"
+    };
+    match args.exit_code && circuits.iter().any(open) {
+        true => Err(Failure::silent(Code::Open)),
+        false => Ok(()),
+    }
+}
+
+/// The circuits, those in trouble first.
+fn table(circuits: &[Value]) -> String {
+    let mut rows: Vec<&Value> = circuits.iter().collect();
+    rows.sort_by_key(|circuit| match circuit["health"].as_str() {
+        Some("unhealthy") => 0,
+        Some("degraded") => 1,
+        _ => 2,
+    });
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["circuit", "state", "for", "failures", "calls", "rejected", "next"]);
+    for column in [3, 4, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for circuit in rows {
+        table.add_row([
+            text(&circuit["name"]),
+            state(circuit),
+            time(&circuit["in_state_seconds"]),
+            percent(&circuit["failure_ratio"]),
+            text(&circuit["calls"]["admitted"]),
+            text(&circuit["calls"]["rejected"]),
+            next(circuit),
+        ]);
+    }
+    table.to_string()
+}
+
+fn state(circuit: &Value) -> String {
+    let state = text(&circuit["state"]).replace('_', "-");
+    match circuit["mode"].as_str() {
+        Some("forced_open") => "FORCED OPEN".into(),
+        Some("forced_closed") => "forced closed".into(),
+        Some("observe") => format!("{state} (observed)"),
+        _ if state == "open" => "OPEN".into(),
+        _ => state,
+    }
+}
+
+/// What happens next, in a few words.
+fn next(circuit: &Value) -> String {
+    if let Some(over) = circuit.get("override") {
+        return format!("override ends in {}", time(&over["for_seconds"]));
+    }
+    if let Some(probes) = circuit.get("probes") {
+        let (won, needed) = (&probes["successes"], &probes["needed"]);
+        return format!("{won} of {needed} probes ok, {} in flight", probes["in_flight"]);
+    }
+    match (circuit.get("paced_for_seconds"), circuit.get("retry_after_seconds")) {
+        (_, Some(wait)) if circuit["state"] == "open" => format!("probe in {}", time(wait)),
+        (Some(wait), _) => format!("paced for {}", time(wait)),
+        _ => String::new(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn percent(value: &Value) -> String {
+    format!("{:.1} %", value.as_f64().unwrap_or_default() * 100.0)
+}
+
+fn time(value: &Value) -> String {
+    let secs = value.as_f64().unwrap_or_default();
+    match secs {
+        ..60.0 => format!("{secs:.0} s"),
+        ..3_600.0 => format!("{:.0} min", secs / 60.0),
+        ..86_400.0 => format!("{:.1} h", secs / 3_600.0),
+        _ => format!("{:.1} d", secs / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn trouble_comes_first_and_says_what_is_next() {
+        let circuit = |name, state, health, more: Value| {
+            let mut circuit = json!({
+                "name": name, "state": state, "mode": "auto", "health": health,
+                "in_state_seconds": 43.2, "failure_ratio": 0.125,
+                "calls": { "admitted": 8, "rejected": 1204 },
+            });
+            for (key, value) in more.as_object().unwrap() {
+                circuit[key] = value.clone();
+            }
+            circuit
+        };
+        let probes = json!({ "successes": 1, "needed": 3, "in_flight": 1 });
+        let text = table(&[
+            circuit("fine", "closed", "healthy", json!({})),
+            circuit("probing", "half_open", "degraded", json!({ "probes": probes })),
+            circuit("down", "open", "degraded", json!({ "retry_after_seconds": 17 })),
+            circuit("stuck", "open", "unhealthy", json!({ "retry_after_seconds": 61 })),
+        ]);
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("12.5 %")).collect();
+        assert!(lines[0].contains("stuck") && lines[0].contains("probe in 1 min"), "{text}");
+        assert!(lines[1].contains("1 of 3 probes ok, 1 in flight"), "{text}");
+        assert!(lines[2].contains("OPEN") && lines[2].contains("probe in 17 s"), "{text}");
+        assert!(lines[3].contains("fine") && lines[3].contains("1204"), "{text}");
+    }
+}

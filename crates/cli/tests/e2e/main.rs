@@ -1,0 +1,6 @@
+//! End to end: real processes on loopback, as a user would run them.
+
+#![expect(clippy::disallowed_methods, reason = "real processes run by the real clock")]
+
+mod recovery;
+mod support;
