@@ -1,1 +1,57 @@
-fn main() {}
+//! What there is to do in this repository.
+//!
+//! ```text
+//! cargo xtask test        install what is missing and run every check and test
+//! cargo xtask tidy        only the rules of the repository
+//! cargo xtask generate    write the generated pages and the JSON Schema
+//! cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
+//!     --save              puts the table into docs/performance.md
+//! ```
+
+mod bench;
+mod generate;
+mod run;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+What there is to do in this repository:
+
+  cargo xtask test        install what is missing and run every check and test
+  cargo xtask tidy        only the rules of the repository
+  cargo xtask generate    write the generated pages and the JSON Schema
+  cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
+      --save              puts the table into docs/performance.md
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next();
+    let result = match task.as_deref() {
+        Some("test") => test::test(),
+        Some("tidy") => tidy::run(),
+        Some("generate") => generate::write(),
+        Some("bench") => bench::bench(arguments.any(|argument| argument == "--save")),
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => Err(format!("there is no task `{other}`\n\n{HELP}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_owned()
+}

@@ -59,3 +59,8 @@ pub use name::Name;
 pub use permit::{ErrorDetail, OwnedPermit, Permit};
 pub use registry::{Family, Registry};
 pub use snapshot::{Health, Snapshot};
+
+/// The example of the README is compiled and run, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
