@@ -85,5 +85,5 @@ fn deny() -> Result<(), String> {
         true => own.to_string_lossy().into_owned(),
         false => "cargo-deny".to_owned(),
     };
-    run(&mut program(&name, &["--offline", "check", "licenses", "bans", "sources"]))
+    run(&mut program(&name, &["--locked", "check", "licenses", "bans", "sources"]))
 }
