@@ -114,13 +114,35 @@ impl Client {
     pub(crate) async fn send(
         &self,
         request: Request<UploadBody>,
-    ) -> Result<Response<Incoming>, Observed> {
+    ) -> Result<Response<Incoming>, SendError> {
         let answer = match &self.pool {
             Transport::Plain(pool) => pool.request(request).await,
             Transport::Tls(pool) => pool.request(request).await,
         };
-        answer.map_err(|error| observed(&error))
+        answer.map_err(|error| SendError { observed: observed(&error), cause: root(&error) })
     }
+}
+
+/// Why there is no head of an answer.
+pub(crate) struct SendError {
+    pub(crate) observed: Observed,
+    /// In the words of whoever found it: the system, TLS, the parser.
+    pub(crate) cause: Option<String>,
+}
+
+impl From<Observed> for SendError {
+    fn from(observed: Observed) -> SendError {
+        SendError { observed, cause: None }
+    }
+}
+
+/// What an error is due to in the end; what lies above only says that something failed.
+fn root(error: &PoolError) -> Option<String> {
+    let mut root = std::error::Error::source(error)?;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    Some(root.to_string())
 }
 
 /// What an error of the client says of the upstream.

@@ -20,6 +20,7 @@ use super::upload::{Upload, UploadFault};
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_after};
 use crate::runtime::Target;
+use crate::upstream::SendError;
 
 /// How much of a stream is held back while only comments come, before it is passed on after all.
 const HELD_BACK: usize = 64 * 1024;
@@ -77,13 +78,13 @@ pub(crate) async fn attempt(
     let until = until(exchange, target);
     match head(exchange, target, request, until, first).await {
         Ok(response) => (circuit, body(response, guard, target, until).await),
-        Err(observed) => match exchange.upload.fault() {
+        Err(SendError { observed, cause }) => match exchange.upload.fault() {
             Some(fault) => {
                 guard.settle(Observed::ClientGone);
                 (circuit, Attempt::Upload(fault))
             }
             None => {
-                guard.settle(observed);
+                guard.settle_because(observed, cause.as_deref());
                 (circuit, Attempt::Failed { observed, answer: None })
             }
         },
@@ -136,18 +137,18 @@ async fn head(
     request: Request<super::UploadBody>,
     until: Option<Instant>,
     first: bool,
-) -> Result<Response<Incoming>, Observed> {
+) -> Result<Response<Incoming>, SendError> {
     let timeouts = target.client.timeouts();
     tokio::select! {
         biased;
         answer = target.client.send(request) => answer,
         () = exchange.upload.upstream_silent(timeouts.first_byte) => {
-            Err(Observed::FirstByteTimeout)
+            Err(Observed::FirstByteTimeout.into())
         }
         () = reached(until) => Err(match exchange.deadline {
             // What is left of a deadline after others is not enough to judge by.
-            Some(deadline) if until == Some(deadline) && !first => Observed::OutOfTime,
-            _ => Observed::TotalTimeout,
+            Some(deadline) if until == Some(deadline) && !first => Observed::OutOfTime.into(),
+            _ => Observed::TotalTimeout.into(),
         }),
     }
 }

@@ -53,9 +53,19 @@ impl Guard {
 
     /// Something else is to be said of it.
     pub(crate) fn settle(self, observed: Observed) {
+        self.settle_because(observed, None);
+    }
+
+    /// The same, and somebody knows the cause.
+    pub(crate) fn settle_because(self, observed: Observed, cause: Option<&str>) {
         let latency = self.started.elapsed();
         self.times.observe(latency);
-        let mut detail = ErrorDetail::new().latency(latency).message(observed.words());
+        let words = observed.words();
+        let mut detail = ErrorDetail::new().latency(latency);
+        detail = match cause {
+            Some(cause) => detail.message(format!("{words}: {cause}")),
+            None => detail.message(words),
+        };
         if let Observed::Answered(status, _) = observed {
             detail = detail.status(status.as_u16());
         }
