@@ -1,7 +1,7 @@
 //! `panelboard check` and `panelboard config schema`
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use panelboard_config::{Diagnostics, Format, LoadOptions, Severity, TextStyle, load};
 
@@ -14,31 +14,26 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         files => files.iter().cloned().map(Some).collect(),
     };
     let mut found = Diagnostics::default();
-    let mut checked = Vec::new();
+    let mut verdicts = Vec::new();
     for file in files {
-        let options = options(file.clone(), &[], false);
-        match load(&options) {
-            Ok(loaded) => {
-                checked.push(loaded.path.clone());
-                found.extend(loaded.diagnostics);
-            }
-            Err(errors) => {
-                checked.push(file);
-                found.extend(errors);
-            }
-        }
+        let (path, findings) = match load(&options(file.clone(), &[], false)) {
+            Ok(loaded) => (loaded.path, loaded.diagnostics),
+            Err(errors) => (file, errors),
+        };
+        let warned = args.deny_warnings && findings.count(Severity::Warning) > 0;
+        verdicts.push((path, !findings.has_errors() && !warned));
+        found.extend(findings);
     }
     report(&found, args.format);
-    let bad = found.has_errors() || args.deny_warnings && found.count(Severity::Warning) > 0;
     if args.format == CheckFormat::Text {
-        for path in checked.iter().flatten() {
-            let verdict = if bad { "checked" } else { "ok" };
-            eprintln!("{}: {verdict}", path.display());
+        for (path, is_ok) in &verdicts {
+            let path = path.as_deref().unwrap_or(Path::new("built-in defaults"));
+            eprintln!("{}: {}", path.display(), if *is_ok { "ok" } else { "not valid" });
         }
     }
-    match bad {
-        true => Err(Failure::silent(Code::Config)),
-        false => Ok(()),
+    match verdicts.iter().all(|(_, is_ok)| *is_ok) {
+        true => Ok(()),
+        false => Err(Failure::silent(Code::Config)),
     }
 }
 
