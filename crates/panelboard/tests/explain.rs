@@ -103,6 +103,12 @@ fn the_waits_around_the_present_attempt_are_shown() {
 }
 
 #[test]
+fn a_window_of_calls_without_any_says_so() {
+    let (breaker, _) = breaker(Settings::builder().window(6_u32));
+    assert_eq!(breaker.explain(), "`payments` CLOSED for 0 ms. No calls yet.");
+}
+
+#[test]
 fn every_other_state_explains_itself_too() {
     let (breaker, clock) = breaker(Settings::builder().slow_call_duration(secs(2)));
     assert_eq!(breaker.explain(), "`payments` CLOSED for 0 ms. No calls in 10 s.");

@@ -52,22 +52,29 @@ pub(crate) async fn read(body: Incoming, limit: u64) -> Result<Bytes, BadBody> {
     Ok(whole.freeze())
 }
 
-/// Finds out what is asked for. A body that says it is something else than JSON is not looked at.
+/// Finds out what is asked for. A body that says it is something else than JSON may be JSON all the
+/// same: clients forget to say so, and several upstreams do not ask. If it is not, it asks for
+/// nothing.
 pub(crate) fn asked(body: &[u8], content_type: Option<&str>) -> Result<Asked, BadBody> {
     #[derive(Deserialize)]
     struct Wanted {
         model: Option<serde_json::Value>,
         stream: Option<serde_json::Value>,
     }
-    let json = content_type.is_none_or(|media| {
+    let says_json = content_type.is_none_or(|media| {
         let media = media.split(';').next().unwrap_or_default().trim();
         media.eq_ignore_ascii_case("application/json") || media.ends_with("+json")
     });
-    if body.is_empty() || !json {
+    if body.is_empty() {
         return Ok(Asked::default());
     }
-    let wanted: Wanted = serde_json::from_slice(body)
-        .map_err(|error| BadBody::Unreadable(format!("the body is not a JSON object: {error}")))?;
+    let wanted: Wanted = match serde_json::from_slice(body) {
+        Ok(wanted) => wanted,
+        Err(error) if says_json => {
+            return Err(BadBody::Unreadable(format!("the body is not a JSON object: {error}")));
+        }
+        Err(_) => return Ok(Asked::default()),
+    };
     let model = match wanted.model {
         None | Some(serde_json::Value::Null) => None,
         Some(serde_json::Value::String(model)) => Some(checked(model)?),
@@ -111,6 +118,14 @@ mod tests {
         assert_eq!(asked(body, JSON), Ok(expected));
         let plain = Asked { model: Some("llama3.1:8b".into()), stream: false };
         assert_eq!(asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, None), Ok(plain));
+    }
+
+    #[test]
+    fn json_by_another_name_is_json() {
+        let form = Some("application/x-www-form-urlencoded");
+        let expected = Asked { model: Some("gpt-4o".into()), stream: false };
+        assert_eq!(asked(br#"{"model":"gpt-4o"}"#, form), Ok(expected));
+        assert_eq!(asked(b"model=gpt-4o", form), Ok(Asked::default()));
     }
 
     #[test]

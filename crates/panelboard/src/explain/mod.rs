@@ -86,10 +86,11 @@ impl Snapshot {
                 None => format!(" ({ratio})"),
             };
             let failed = Count(tally.failures);
-            if tally.calls == 0 {
-                say!(out, "No calls {window}");
-            } else {
-                say!(out, "{failed} of {calls} failed{against} {window}");
+            match (tally.calls, self.settings.window()) {
+                // The last so many calls are never over, so there were none.
+                (0, WindowSpec::Calls(_)) => say!(out, "No calls yet"),
+                (0, _) => say!(out, "No calls {window}"),
+                _ => say!(out, "{failed} of {calls} failed{against} {window}"),
             }
             if let Some(bound) = self.settings.slow_call_duration()
                 && tally.timed > 0
