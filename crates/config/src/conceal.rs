@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::context::Context;
+use crate::describe::suggest::nearest;
 use crate::describe::{Field, Keys, Presence, Shape, Table};
 use crate::sections::{ROOT, SecretKeys};
 use crate::source::Source;
@@ -35,7 +36,9 @@ pub(crate) fn conceal(entries: &syntax::Table, table: Option<&'static Table>, cx
             Some(Shape::Table(inner)) => holds_secrets(inner),
             // A header a route asks for may be a key as well.
             Some(Shape::Leaf) => false,
-            _ => tells_of_secret(&entry.key),
+            Some(_) => tells_of_secret(&entry.key),
+            // A slip in its name makes it no less of a secret.
+            None => tells_of_secret(&entry.key) || nearly_holds_secrets(&entry.key, table),
         };
         conceal_node(&entry.node, shape, secret, cx);
     }
@@ -89,6 +92,16 @@ pub(crate) fn holds_secrets(table: &'static Table) -> bool {
             Shape::Table(inner) => is_secret(inner) && must_have(field),
             _ => false,
         })
+}
+
+/// Whether this unknown name was probably meant to be that of a secret.
+fn nearly_holds_secrets(name: &str, table: Option<&'static Table>) -> bool {
+    let Some(table) = table else { return false };
+    let meant = nearest(name, table.all_fields().map(|field| field.name));
+    match meant.and_then(|meant| table.field(meant)).map(|field| field.kind.shape()) {
+        Some(Shape::Table(inner)) => holds_secrets(inner),
+        _ => false,
+    }
 }
 
 fn tells_of_secret(name: &str) -> bool {

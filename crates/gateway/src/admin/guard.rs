@@ -1,15 +1,20 @@
 //! Who may ask at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
+use tokio::time::timeout;
 
 use super::problem;
 use crate::shared::Shared;
+
+/// How long a client may take to send a body. Nothing else here takes time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names of this machine for itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -23,7 +28,10 @@ pub(super) async fn check(
     let runtime = shared.runtime();
     let allowed = &runtime.config.gateway().admin.allowed_hosts;
     let mut response = match admissible(&request, allowed) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => match timeout(PATIENCE, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => problem(StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
+        },
         Err((status, detail)) => problem(status, &detail),
     };
     let headers = response.headers_mut();
