@@ -1,6 +1,6 @@
 //! Real processes for end-to-end tests: the gateway, and upstreams with scripted faults.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_panelboard");
 /// A process of the binary under test; ended when dropped.
 pub(crate) struct Process {
     child: Child,
+    stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
@@ -32,16 +33,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary can be run");
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let log = Arc::clone(&stderr);
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            while errors.read_line(&mut line).is_ok_and(|read| read > 0) {
-                log.lock().unwrap().push_str(&line);
-                line.clear();
-            }
-        });
+        let stderr = keep(BufReader::new(child.stderr.take().unwrap()));
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut addresses = Vec::new();
         for _ in 0..lines {
@@ -53,9 +45,12 @@ impl Process {
             };
             addresses.push(address.parse().expect("an address"));
         }
-        // What else it prints must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Process { child, stderr, addresses }
+        Process { child, stdout: keep(stdout), stderr, addresses }
+    }
+
+    /// What it has printed after the lines that `start` read.
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.lock().unwrap().clone()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -94,6 +89,20 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Keeps what comes, so that it fills no pipe.
+fn keep(mut lines: impl BufRead + Send + 'static) -> Arc<Mutex<String>> {
+    let kept = Arc::new(Mutex::new(String::new()));
+    let text = Arc::clone(&kept);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+            text.lock().unwrap().push_str(&line);
+            line.clear();
+        }
+    });
+    kept
 }
 
 // ===== the upstream =====
@@ -176,7 +185,7 @@ impl Answer {
 }
 
 impl Gateway {
-    /// Starts a gateway with this TOML, on ports of its own.
+    /// Starts a gateway with this TOML, on ports of its own unless it says where to listen.
     pub(crate) fn start(toml: &str) -> Gateway {
         Gateway::start_with("panelboard.toml", toml, &[], &[])
     }
@@ -192,7 +201,10 @@ impl Gateway {
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(BINARY);
         command.args(["serve", "--config"]).arg(&config).args(arguments);
-        command.args(["--set", "gateway.listen=127.0.0.1:0", "--set", "gateway.admin=127.0.0.1:0"]);
+        if !text.contains("listen =") {
+            let ports = ["gateway.listen=127.0.0.1:0", "gateway.admin=127.0.0.1:0"];
+            command.args(ports.iter().flat_map(|port| ["--set", port]));
+        }
         command.envs(environment.iter().copied());
         let process = Process::start(&mut command, 2);
         Gateway { process, config, agent: agent(), _directory: directory }
@@ -259,6 +271,20 @@ impl Gateway {
         self.circuit(name)["calls"][outcome].as_u64().unwrap()
     }
 
+    /// Replaces the configuration as editors do: by another file of the same name.
+    pub(crate) fn rewrite(&self, text: &str) {
+        let next = self.config.with_extension("next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(&next, &self.config).unwrap();
+    }
+
+    /// The value of one series, as scraped; `None` if there is no such series.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.admin("/metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        Some(line.parse().expect("a number"))
+    }
+
     /// Runs the command line against this gateway.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
@@ -275,13 +301,19 @@ impl Gateway {
 
     /// Sends raw bytes and reads until the gateway closes the connection.
     pub(crate) fn raw(&self, bytes: &[u8]) -> String {
-        let mut stream = self.connect();
-        stream.write_all(bytes).unwrap();
-        let mut answer = Vec::new();
-        // A reset after the answer is an end, too.
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
+        raw(self.address(), bytes)
     }
+}
+
+/// Sends raw bytes and reads until the other side closes the connection.
+pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is an end, too.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A command that has ended.
