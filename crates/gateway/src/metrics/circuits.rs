@@ -281,7 +281,7 @@ impl Out<'_, '_> {
         let mut metric: MetricEncoder<'_> =
             self.encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (circuit, recoveries) in circuits {
-            let bounds = RECOVERY_BOUNDS.iter().map(|bound| *bound as f64).chain([f64::MAX]);
+            let bounds = RECOVERY_BOUNDS.iter().map(|bound| *bound as f64).chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = bounds.zip(recoveries.buckets).collect();
             let labels = [("circuit", circuit)];
             metric.encode_family(&labels)?.encode_histogram::<[(&str, &str); 0]>(
