@@ -4,8 +4,11 @@
 
 mod access;
 mod admin;
+mod exposition;
 mod health;
+mod metrics;
 mod recovery;
 mod secrets;
 mod support;
+mod switches;
 mod tls;
