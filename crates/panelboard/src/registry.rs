@@ -140,9 +140,11 @@ impl Registry {
         let catalog = Arc::new(config.as_ref().clone());
         let mut listed = self.write();
         let before = std::mem::replace(&mut listed.catalog, Arc::clone(&catalog));
-        listed.breakers.retain(|name, _| {
+        let stays = |name: &Name| {
             !before.circuits.contains_key(&**name) || catalog.circuits.contains_key(&**name)
-        });
+        };
+        listed.breakers.retain(|name, _| stays(name));
+        listed.families.retain(|name, _| stays(name));
         let breakers: Vec<CircuitBreaker> = listed.breakers.values().cloned().collect();
         let families: Vec<Family> = listed.families.values().cloned().collect();
         for name in catalog.circuits.keys() {

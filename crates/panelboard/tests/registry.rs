@@ -88,4 +88,9 @@ fn a_family_has_a_breaker_for_each_key_up_to_its_bound() {
     assert_eq!(slow.snapshot().settings, catalog.settings("llm"));
     assert_eq!(slow.snapshot().streak, 3);
     assert_eq!(registry.find("llm/openai/o1-preview").unwrap().snapshot().streak, 3);
+    // A family that is no longer named leaves with all its keys; its holders keep it.
+    catalog.circuits.remove("llm");
+    registry.apply(&catalog);
+    assert!(registry.find("llm/openai/o1-preview").is_none() && registry.families().is_empty());
+    assert_eq!((family.len(), slow.snapshot().streak), (2, 3));
 }
