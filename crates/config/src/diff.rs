@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::Config;
+use crate::model::{Config, Gateway};
 
 /// One difference between two configurations. Names only: no values, and so no secrets.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,9 +15,10 @@ pub enum Change {
     Defaults,
     /// A circuit.
     Circuit(String, Edit),
-    /// The gateway's or the admin API's addresses, which only a restart changes.
+    /// The gateway's or the admin API's addresses, or what connections may do: what only a restart
+    /// changes.
     Listeners,
-    /// The gateway's limits and time-outs.
+    /// Other limits of the gateway.
     GatewayLimits,
     /// An upstream.
     Upstream(String, Edit),
@@ -55,13 +56,11 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     changes.extend(named(old.circuits(), new.circuits(), Change::Circuit));
     let (a, b) = (old.gateway(), new.gateway());
-    if a.listen != b.listen || a.admin.listen != b.admin.listen {
+    let fixed = with_listeners_of(a.clone(), b);
+    if fixed != *a {
         changes.push(Change::Listeners);
     }
-    let mut rest = a.clone();
-    rest.listen.clone_from(&b.listen);
-    rest.admin.listen = b.admin.listen;
-    if rest != *b {
+    if fixed != *b {
         changes.push(Change::GatewayLimits);
     }
     changes.extend(named(old.upstreams(), new.upstreams(), Change::Upstream));
@@ -70,6 +69,18 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     changes.extend(named(old.fallbacks(), new.fallbacks(), Change::Fallback));
     changes
+}
+
+/// `gateway` with all that is fixed when it starts taken from `other`.
+fn with_listeners_of(mut gateway: Gateway, other: &Gateway) -> Gateway {
+    gateway.listen.clone_from(&other.listen);
+    gateway.admin.listen = other.admin.listen;
+    gateway.header_read_timeout = other.header_read_timeout;
+    gateway.idle_timeout = other.idle_timeout;
+    gateway.max_header_bytes = other.max_header_bytes;
+    gateway.max_headers = other.max_headers;
+    gateway.max_connections = other.max_connections;
+    gateway
 }
 
 fn named<T: PartialEq>(
@@ -97,7 +108,7 @@ impl fmt::Display for Change {
             Change::Switch(name) => write!(f, "{name} changed"),
             Change::Defaults => f.write_str("defaults changed"),
             Change::Circuit(name, edit) => write!(f, "circuit {name} {edit}"),
-            Change::Listeners => f.write_str("listeners changed"),
+            Change::Listeners => f.write_str("listeners changed (this takes a restart)"),
             Change::GatewayLimits => f.write_str("gateway limits changed"),
             Change::Upstream(name, edit) => write!(f, "upstream {name} {edit}"),
             Change::Routes => f.write_str("routes changed"),

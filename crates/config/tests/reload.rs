@@ -253,6 +253,7 @@ const NEW: &str = r#"
 [gateway]
 listen = "127.0.0.1:2"
 max_headers = 50
+response_headers = false
 [circuit_breaker.circuits.added]
 timeout = 5
 [circuit_breaker.circuits.changed]
@@ -296,7 +297,7 @@ fn differences_are_named() {
             "circuit changed changed",
             "circuit kept changed",
             "circuit removed removed",
-            "listeners changed",
+            "listeners changed (this takes a restart)",
             "gateway limits changed",
             "upstream a changed",
             "upstream b added",
@@ -305,6 +306,15 @@ fn differences_are_named() {
         ]
     );
     assert!(changes.contains(&Change::Circuit(String::from("removed"), Edit::Removed)));
+    // What takes a restart, and nothing else, says so.
+    for (gateway, told) in [
+        ("max_headers = 50", "listeners changed (this takes a restart)"),
+        ("admin = \"127.0.0.1:3\"", "listeners changed (this takes a restart)"),
+        ("shutdown_grace = \"1s\"", "gateway limits changed"),
+    ] {
+        let changes = diff(&config(""), &config(&format!("[gateway]\n{gateway}")));
+        assert_eq!(changes.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+    }
     let back = diff(&config(NEW), &config(OLD));
     assert!(back.contains(&Change::Circuit(String::from("added"), Edit::Removed)));
     assert!(!format!("{changes:?}").contains("NAME"), "names of secrets stay out of logs");

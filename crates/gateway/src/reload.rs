@@ -30,7 +30,7 @@ impl Reloader {
         loop {
             let next = tokio::select! {
                 _ = looks.tick() => match &mut file {
-                    Some(watch) => look(watch, &options),
+                    Some(watch) => self.look(watch, &options),
                     None => None,
                 },
                 signal = signals.recv(), if signalled => {
@@ -40,10 +40,8 @@ impl Reloader {
             };
             match next {
                 Some(Ok(loaded)) => {
-                    // What was found on a signal may be another file than before.
-                    if file.as_ref().map(FileWatch::path) != loaded.path.as_deref() {
-                        file = loaded.watch();
-                    }
+                    // What was found on a signal may be another file than before, and is no news.
+                    file = loaded.watch();
                     self.apply(loaded);
                 }
                 Some(Err(problems)) => {
@@ -54,6 +52,26 @@ impl Reloader {
                     );
                 }
                 None => {}
+            }
+        }
+    }
+
+    /// Whether the file has changed, and to what. Reading a small file blocks for microseconds.
+    fn look(
+        &self,
+        watch: &mut FileWatch,
+        options: &LoadOptions,
+    ) -> Option<Result<Loaded, Diagnostics>> {
+        match watch.poll()? {
+            FileChange::Content(content) => Some(load_bytes(options, Some(watch.path()), &content)),
+            FileChange::Lost(reason) => {
+                self.failed();
+                let path = watch.path().display();
+                error!(
+                    "configuration not reloaded, the running one is kept: {path} cannot be read \
+                     any more ({reason})"
+                );
+                None
             }
         }
     }
@@ -72,18 +90,6 @@ impl Reloader {
         }
         if !warnings.is_empty() {
             warn!("about the configuration:\n{warnings}");
-        }
-    }
-}
-
-/// Whether the file has changed, and to what. Reading a small file blocks for microseconds.
-fn look(watch: &mut FileWatch, options: &LoadOptions) -> Option<Result<Loaded, Diagnostics>> {
-    match watch.poll()? {
-        FileChange::Content(content) => Some(load_bytes(options, Some(watch.path()), &content)),
-        FileChange::Lost(reason) => {
-            let path = watch.path().display();
-            warn!("{path} cannot be read any more ({reason}): the running configuration is kept");
-            None
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What requests, the admin API and housekeeping have in common.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use panelboard::Registry;
-use panelboard_config::{Change, Loaded, diff};
+use panelboard_config::{Change, Edit, Loaded, diff};
 
 use crate::metrics::Metrics;
 use crate::runtime::Runtime;
@@ -14,6 +15,8 @@ use crate::upstream::ClientError;
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    /// Whether new requests are no longer taken.
+    draining: AtomicBool,
     runtime: ArcSwap<Runtime>,
     /// One reload at a time.
     reloading: Mutex<()>,
@@ -26,7 +29,19 @@ impl Shared {
         let runtime = Runtime::new(loaded.config, &loaded.secrets, &registry, &metrics, None)?;
         metrics.reloaded(true);
         let runtime = ArcSwap::from_pointee(runtime);
-        Ok(Shared { registry, metrics, runtime, reloading: Mutex::new(()) })
+        let draining = AtomicBool::new(false);
+        Ok(Shared { registry, metrics, draining, runtime, reloading: Mutex::new(()) })
+    }
+
+    /// From now on no new requests are taken.
+    pub(crate) fn drain(&self) {
+        // Nothing else is published by it.
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether new requests are no longer taken.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// What requests that arrive now run on.
@@ -56,6 +71,11 @@ impl Shared {
         match next {
             Ok(next) => {
                 self.runtime.store(Arc::new(next));
+                for change in &changes {
+                    if let Change::Circuit(name, Edit::Removed) = change {
+                        self.metrics.forget(name);
+                    }
+                }
                 self.metrics.reloaded(true);
                 Ok(changes)
             }

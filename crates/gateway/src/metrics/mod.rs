@@ -106,6 +106,11 @@ impl Metrics {
         CallTimes(Arc::new(self.durations.get_or_create_owned(&label)))
     }
 
+    /// A circuit is no longer configured. Calls under way still have theirs to observe with.
+    pub(crate) fn forget(&self, circuit: &str) {
+        self.durations.remove(&CircuitLabel { circuit: circuit.to_owned() });
+    }
+
     pub(crate) fn count_request(&self, route: &str, status: StatusCode) {
         let labels = RequestLabels { route: route.to_owned(), status: status.as_u16() };
         self.requests.get_or_create(&labels).inc();
