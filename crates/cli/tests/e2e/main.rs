@@ -8,6 +8,8 @@ mod exposition;
 mod health;
 mod metrics;
 mod recovery;
+mod reload;
+mod reload_load;
 mod secrets;
 mod support;
 mod switches;
