@@ -43,6 +43,7 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let loaded = load_bytes(&options, Some(path), text.as_bytes())
         .map_err(|errors| Failure::new(Code::Runtime, errors.summary()))?;
     let gateway = serve::bind(loaded).await?;
+    let signal = serve::stop()?;
     serve::announce(&gateway);
     let (Some(address), Some(admin)) =
         (gateway.addresses().first().copied(), gateway.admin_address())
@@ -55,7 +56,6 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let tally = Arc::new(Tally::default());
     let load = spawn_load(address, Arc::clone(&stopped), Arc::clone(&tally));
     let view = spawn_view(admin, Arc::clone(&stopped), tally);
-    let signal = serve::stop()?;
     let seconds = args.seconds.map(Duration::from_secs);
     let stop = async {
         match seconds {

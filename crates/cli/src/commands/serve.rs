@@ -20,10 +20,12 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     let watch = loaded.watch();
     let gateway = bind(loaded).await?;
+    // Signals are caught before anybody is told to go ahead: one that came earlier would kill.
+    let (stop, hangups) = (stop()?, hangups()?);
     announce(&gateway);
-    let reloads = gateway.reloader().watch(options, watch, hangups()?);
+    let reloads = gateway.reloader().watch(options, watch, hangups);
     tokio::select! {
-        () = gateway.run(stop()?) => {}
+        () = gateway.run(stop) => {}
         () = reloads => {}
     }
     info!("stopped");

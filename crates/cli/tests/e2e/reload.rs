@@ -184,7 +184,7 @@ fn a_bad_configuration_changes_nothing_and_says_what_and_where() {
         ("[circuit_breaker.circuits.b]\nfailure_threshold = 0", ":12:21", "failure_threshold"),
         (
             "[upstreams.b]\nurl = \"http://127.0.0.1:1\"\napi_key = { env = \"NOT_SET\" }",
-            ":13:19",
+            ":13:11",
             "NOT_SET",
         ),
     ] {
