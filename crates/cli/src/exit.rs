@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -45,7 +47,7 @@ impl Failure {
     /// Says what there is to say, and ends with the code.
     pub(crate) fn exit(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("panelboard: {}", self.message);
+            output::message(format_args!("panelboard: {}\n", self.message));
         }
         ExitCode::from(self.code as u8)
     }

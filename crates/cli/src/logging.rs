@@ -19,7 +19,12 @@ pub(crate) fn init() {
     };
     let terminal = std::io::stderr().is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colour);
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colour)
+        // It would complain to stderr about stderr, and panic if that is gone.
+        .log_internal_errors(false);
     let layer = match terminal {
         true => layer.compact().boxed(),
         false => layer.json().flatten_event(true).boxed(),

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod exit;
 mod logging;
+mod output;
 mod upstream;
 
 use std::process::ExitCode;
@@ -33,10 +34,7 @@ fn run(command: Command) -> Result<(), Failure> {
             .block_on(upstream::run(args))
             .map_err(|error| Failure::new(Code::Runtime, error)),
         Command::Check(args) => commands::check::run(&args),
-        Command::Config(ConfigCommand::Schema) => {
-            commands::check::print_schema();
-            Ok(())
-        }
+        Command::Config(ConfigCommand::Schema) => commands::check::print_schema(),
         Command::Status(args) => commands::status::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Open(args) => commands::order::run("force-open", &args),

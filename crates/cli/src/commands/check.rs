@@ -7,6 +7,7 @@ use panelboard_config::{Diagnostics, Format, LoadOptions, Severity, TextStyle, l
 
 use crate::args::{CheckArgs, CheckFormat};
 use crate::exit::{Code, Failure};
+use crate::output;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let files: Vec<Option<PathBuf>> = match args.files.as_slice() {
@@ -24,11 +25,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         verdicts.push((path, !findings.has_errors() && !warned));
         found.extend(findings);
     }
-    report(&found, args.format);
+    report(&found, args.format)?;
     if args.format == CheckFormat::Text {
         for (path, is_ok) in &verdicts {
             let path = path.as_deref().unwrap_or(Path::new("built-in defaults"));
-            eprintln!("{}: {}", path.display(), if *is_ok { "ok" } else { "not valid" });
+            let verdict = if *is_ok { "ok" } else { "not valid" };
+            output::message(format_args!("{}: {verdict}\n", path.display()));
         }
     }
     match verdicts.iter().all(|(_, is_ok)| *is_ok) {
@@ -55,12 +57,20 @@ pub(crate) fn options(
 }
 
 /// Reports what was found: for people on stderr, for machines on stdout.
-fn report(found: &Diagnostics, format: CheckFormat) {
-    match format {
-        CheckFormat::Text => eprint!("{}", found.render(Format::Text(style()))),
-        CheckFormat::Json => println!("{}", found.render(Format::Json)),
-        CheckFormat::Github => print!("{}", found.render(Format::Github)),
-        CheckFormat::Sarif => println!("{}", found.render(Format::Sarif)),
+fn report(found: &Diagnostics, format: CheckFormat) -> Result<(), Failure> {
+    let format = match format {
+        CheckFormat::Text => {
+            output::message(found.render(Format::Text(style())));
+            return Ok(());
+        }
+        CheckFormat::Json => Format::Json,
+        CheckFormat::Github => Format::Github,
+        CheckFormat::Sarif => Format::Sarif,
+    };
+    let text = found.render(format);
+    match text.is_empty() {
+        true => Ok(()),
+        false => output::data(text.trim_end()),
     }
 }
 
@@ -70,6 +80,6 @@ pub(crate) fn style() -> TextStyle {
     TextStyle { color, unicode: true, ..TextStyle::default() }
 }
 
-pub(crate) fn print_schema() {
-    println!("{:#}", panelboard_config::json_schema());
+pub(crate) fn print_schema() -> Result<(), Failure> {
+    output::data(format_args!("{:#}", panelboard_config::json_schema()))
 }

@@ -16,8 +16,8 @@ use super::serve;
 use crate::admin::Admin;
 use crate::args::DemoArgs;
 use crate::exit::{Code, Failure};
-use crate::logging;
 use crate::upstream::{Demo, Server};
+use crate::{logging, output};
 
 /// Where the demo listens if it can.
 const ADDRESS: &str = "127.0.0.1:8080";
@@ -31,6 +31,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the figures are printed while nothing happens.
 const TELL_EVERY: u32 = 10;
+
+/// Prints a line. If nobody reads, the demo goes on: it can be looked at from elsewhere, too.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = output::data(format_args!($($text)*));
+    }};
+}
 
 pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     logging::init();
@@ -124,7 +131,7 @@ async fn free(usual: &str) -> SocketAddr {
 
 fn introduce(address: SocketAddr, admin: SocketAddr) {
     let binary = std::env::args().next().unwrap_or_else(|| "panelboard".into());
-    println!(
+    say!(
         "\nAn LLM API that is healthy, slow, failing, recovering and rate-limited by turns, \
          {RATE} requests a second,\nand a circuit between them. From another terminal:\n\n  \
          {binary} status --admin http://{admin}\n  \
@@ -251,11 +258,11 @@ fn state(circuit: &Value) -> String {
 
 /// Everything an operator could look at, at the moment of a change.
 fn change(client: &Admin, circuit: &Value, state: &str) {
-    println!("\n── llm is {} ──", state.replace('_', "-"));
-    println!("explain  {}", circuit["explain"].as_str().unwrap_or_default());
+    say!("\n── llm is {} ──", state.replace('_', "-"));
+    say!("explain  {}", circuit["explain"].as_str().unwrap_or_default());
     if let Ok(health) = client.get("/api/health/status") {
         let circuit = &health["circuit_breakers"]["circuit_breakers"][0];
-        println!("health   {} {}", health["status"], circuit["statistics"]);
+        say!("health   {} {}", health["status"], circuit["statistics"]);
     }
     if let Ok(metrics) = client.text("/metrics") {
         let lines = metrics.lines().filter(|line| {
@@ -263,14 +270,14 @@ fn change(client: &Admin, circuit: &Value, state: &str) {
                 || line.starts_with("panelboard_circuit_rejected_total") && !line.ends_with(" 0")
         });
         for line in lines {
-            println!("metrics  {line}");
+            say!("metrics  {line}");
         }
     }
 }
 
 fn figures(circuit: &Value, tally: &Tally) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    println!(
+    say!(
         "status   {}: {} answered, {} fallbacks, {} errors to the caller; failure ratio {:.0} %",
         state(circuit),
         count(&tally.answered),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::admin::{Admin, segment};
 use crate::args::{AdminArgs, OrderArgs, ResetArgs};
 use crate::exit::Failure;
+use crate::output;
 
 pub(crate) fn run(order: &str, args: &OrderArgs) -> Result<(), Failure> {
     let mut body = json!({});
@@ -29,9 +30,8 @@ fn send(admin: &AdminArgs, name: &str, order: &str, body: &Value) -> Result<(), 
     let path = format!("/api/v1/circuits/{}/{order}", segment(name));
     let answer = Admin::new(&admin.admin).post(&path, body)?;
     if admin.json {
-        println!("{answer}");
+        output::data(answer)
     } else {
-        println!("{}", answer["explain"].as_str().unwrap_or_default());
+        output::data(answer["explain"].as_str().unwrap_or_default())
     }
-    Ok(())
 }

@@ -8,13 +8,13 @@ use tracing::{info, warn};
 use super::check;
 use crate::args::ServeArgs;
 use crate::exit::{Code, Failure};
-use crate::logging;
+use crate::{logging, output};
 
 pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     logging::init();
     let options = check::options(args.source.config.clone(), &args.source.set, true);
     let loaded = load(&options).map_err(|errors| invalid(&errors))?;
-    eprint!("{}", loaded.diagnostics.render(Format::Text(check::style())));
+    output::message(loaded.diagnostics.render(Format::Text(check::style())));
     if loaded.config.routes().is_empty() {
         warn!("no route is configured: every request will be answered with 404");
     }
@@ -37,18 +37,19 @@ pub(super) async fn bind(loaded: panelboard_config::Loaded) -> Result<Gateway, F
 }
 
 fn invalid(errors: &Diagnostics) -> Failure {
-    eprint!("{}", errors.render(Format::Text(check::style())));
+    output::message(errors.render(Format::Text(check::style())));
     Failure::silent(Code::Config)
 }
 
-/// Says where the gateway listens: on stdout, for whoever started it with port 0.
+/// Says where the gateway listens: on stdout, for whoever started it with port 0. It serves even
+/// if nobody can be told.
 pub(super) fn announce(gateway: &Gateway) {
     for address in gateway.addresses() {
-        println!("listening on http://{address}");
+        let _ = output::data(format_args!("listening on http://{address}"));
         info!(%address, "serving");
     }
     if let Some(address) = gateway.admin_address() {
-        println!("admin on http://{address}");
+        let _ = output::data(format_args!("admin on http://{address}"));
         info!(%address, "admin API");
     }
 }

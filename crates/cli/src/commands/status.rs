@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::admin::Admin;
 use crate::args::StatusArgs;
 use crate::exit::{Code, Failure};
+use crate::output;
 
 /// A line under the heads of the columns, and nothing else: easy on eyes and on `awk`.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
@@ -19,11 +20,12 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let none = Vec::new();
     let circuits = answer["circuits"].as_array().unwrap_or(&none);
     if args.admin.json {
-        println!("{answer}");
+        output::data(&answer)?;
     } else if circuits.is_empty() {
-        eprintln!("no circuits{}", if args.state.is_some() { " in this state" } else { "" });
+        let which = if args.state.is_some() { " in this state" } else { "" };
+        output::message(format_args!("no circuits{which}\n"));
     } else {
-        println!("{}", table(circuits));
+        output::data(table(circuits))?;
     }
     let open = |circuit: &Value| {
         circuit["mode"] == "forced_open"
