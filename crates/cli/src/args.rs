@@ -6,18 +6,25 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::upstream::UpstreamArgs;
 
+/// What it is, how it is used, and only then everything there is to say.
+pub(crate) const HELP: &str = "\
+{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
 /// Circuit breakers for everything a service calls.
 #[derive(Parser, Debug)]
-#[command(name = "panelboard", version, about, max_term_width = 100)]
-#[command(after_help = "\
+#[command(name = "panelboard", version, max_term_width = 100)]
+#[command(help_template = HELP, before_help = "\
 Examples:
   panelboard demo                          watch a breaker trip, probe and recover
   panelboard check panelboard.toml         find everything that is wrong with a configuration
   panelboard serve --config panelboard.toml
   panelboard status                        what the circuits of a running gateway are doing
   panelboard explain payments              why a circuit is open, and what happens next
-  panelboard open payments --reason 'database upgrade' --for 10m
-
+  panelboard open payments --reason 'database upgrade' --for 10m")]
+#[command(after_help = "\
 Exit codes: 0 ok, 1 runtime error, 2 usage, 3 configuration invalid, 4 admin API unreachable,
 5 not allowed, 6 not found, 7 conflict, 10 something is open (status --exit-code)")]
 pub(crate) struct Cli {
@@ -55,6 +62,11 @@ pub(crate) enum Command {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard serve --config panelboard.toml
+  panelboard serve --set gateway.listen=127.0.0.1:8000 --set circuits.llm.timeout=45s
+  PANELBOARD__CIRCUITS__LLM__TIMEOUT=45s panelboard serve")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
@@ -73,6 +85,10 @@ pub(crate) struct SourceArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard demo
+  panelboard demo --for 60")]
 pub(crate) struct DemoArgs {
     /// Stop after this long; without it, run until interrupted
     #[arg(long = "for", value_name = "SECONDS")]
@@ -80,6 +96,11 @@ pub(crate) struct DemoArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard check
+  panelboard check staging.toml production.toml --deny-warnings
+  panelboard check --format sarif panelboard.toml > findings.sarif")]
 pub(crate) struct CheckArgs {
     /// The files; without any, the one that `serve` would use
     #[arg(value_name = "FILE")]
@@ -122,6 +143,11 @@ pub(crate) struct AdminArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard status
+  panelboard status --state open --json
+  panelboard status --exit-code || echo 'something is open'")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
@@ -134,6 +160,10 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard explain payments
+  panelboard explain llm/openai/gpt-4o --json")]
 pub(crate) struct NameArgs {
     /// The circuit
     pub(crate) name: String,
@@ -142,6 +172,12 @@ pub(crate) struct NameArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard open payments --reason 'database upgrade' --for 10m
+  panelboard close payments --reason 'false alarm'
+  panelboard observe payments --for 1d
+  panelboard auto payments")]
 pub(crate) struct OrderArgs {
     /// The circuit
     pub(crate) name: String,
@@ -156,6 +192,9 @@ pub(crate) struct OrderArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard reset payments --reason 'fixed'")]
 pub(crate) struct ResetArgs {
     /// The circuit
     pub(crate) name: String,

@@ -24,7 +24,8 @@ Examples:
 ///
 /// The first line on standard output is `listening on http://ADDRESS:PORT`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n{}", help()))]
+#[command(help_template = crate::args::HELP, before_help = EXAMPLES.trim_end())]
+#[command(after_long_help = help())]
 pub(crate) struct UpstreamArgs {
     /// The address to listen on; port 0 picks one. Whoever can reach it can control it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
