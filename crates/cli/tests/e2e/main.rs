@@ -4,13 +4,17 @@
 
 mod access;
 mod admin;
+mod check;
+mod cli;
 mod exposition;
 mod health;
 mod metrics;
+mod overrides;
 mod recovery;
 mod reload;
 mod reload_load;
 mod secrets;
 mod support;
 mod switches;
+mod terminal;
 mod tls;
