@@ -96,6 +96,7 @@ impl Gateway {
         others.spawn(housekeeping::watch_clock(Arc::clone(&shared)));
 
         stop.await;
+        shared.drain();
         let grace = shared.runtime().config.gateway().shutdown_grace;
         info!(?grace, "stopping: no new connections, requests in flight may finish");
         // The receivers live in the tasks above.

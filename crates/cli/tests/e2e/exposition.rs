@@ -34,11 +34,10 @@ impl Exposition {
                 let (name, labels, value) = sample(line);
                 let suffix = name.strip_prefix(&*family.0);
                 let fits = match (&*family.1, suffix.unwrap_or("(another family)")) {
-                    ("counter", "_total") => value >= 0.0,
+                    ("counter", "_total") | ("histogram", "_sum" | "_count") => value >= 0.0,
                     ("gauge", "") => true,
                     ("info", "_info") => value == 1.0,
                     ("histogram", "_bucket") => labels.contains_key("le"),
-                    ("histogram", "_sum" | "_count") => value >= 0.0,
                     _ => false,
                 };
                 assert!(fits, "no sample of the {} `{}`: {line}", family.1, family.0);

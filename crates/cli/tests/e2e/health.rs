@@ -84,6 +84,9 @@ fn the_health_document_is_what_monitors_read_on_both_listeners() {
     for _ in 0..4 {
         gateway.get("/");
     }
+    let head = gateway
+        .raw(b"HEAD /api/health/status?strict=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 503") && head.ends_with("\r\n\r\n"), "{head}");
     // The refused calls are nobody's: neither successes nor failures.
     holds(&expected("open", "degraded", (45, 40), 88.9, 3), 503);
 

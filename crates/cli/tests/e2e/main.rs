@@ -1,6 +1,7 @@
 //! End to end: real processes on loopback, as a user would run them.
 
 #![expect(clippy::disallowed_methods, reason = "real processes run by the real clock")]
+#![expect(clippy::float_cmp, reason = "counts, which metrics give as floats, are exact")]
 
 mod access;
 mod admin;
@@ -8,6 +9,7 @@ mod check;
 mod cli;
 mod exposition;
 mod health;
+mod lifecycle;
 mod metrics;
 mod overrides;
 mod recovery;

@@ -218,7 +218,7 @@ fn every_circuit_has_series_from_the_start_and_labels_are_escaped() {
     let scraped = scrape(&gateway);
     let name = format!("llm/{model}");
     assert_eq!(
-        scraped.of("panelboard_circuit_calls_total", &name)[&vec!["outcome=success".to_owned()]],
+        scraped.of("panelboard_circuit_calls_total", &name)[&["outcome=success".to_owned()][..]],
         1.0
     );
     assert_eq!(scraped.get("panelboard_circuit_keys", &[("family", "llm")]), Some(1.0));
@@ -229,7 +229,7 @@ fn every_circuit_has_series_from_the_start_and_labels_are_escaped() {
     for _ in 0..5 {
         assert_eq!(gateway.get("/watched").status, 500);
     }
-    let would = &vec!["reason=would_reject".to_owned()];
+    let would = &["reason=would_reject".to_owned()][..];
     let scraped = scrape(&gateway);
     assert_eq!(scraped.of("panelboard_circuit_rejected_total", "watched")[would], 3.0);
     assert_eq!(hot(&scraped, "panelboard_circuit_mode", "mode", "watched"), "observe");
@@ -258,7 +258,7 @@ fn models_beyond_the_busiest_share_their_series() {
     assert_eq!((own, models.contains("llm/other")), (200, true), "{models:?}");
     assert!(models.contains("llm/m209"), "the busiest has its own");
     let calls = |name: &str| {
-        scraped.of("panelboard_circuit_calls_total", name)[&vec!["outcome=success".to_owned()]]
+        scraped.of("panelboard_circuit_calls_total", name)[&["outcome=success".to_owned()][..]]
     };
     assert_eq!((calls("llm/m209"), calls("llm/other")), (4.0, 10.0), "and none is lost");
     assert_eq!(scraped.get("panelboard_circuit_keys", &[("family", "llm")]), Some(210.0));

@@ -85,9 +85,9 @@ fn reloads_under_load_lose_no_request() {
             let before = (answered.load(Ordering::Relaxed), streamed.load(Ordering::Relaxed));
             gateway.rewrite(&text(&upstream, number));
             gateway.process.signal("HUP");
+            let threshold = (10 + number).to_string();
             eventually("the new settings", || {
-                gateway.circuit("api")["settings"]["failure_threshold"]["value"]
-                    == (10 + number).to_string()
+                gateway.circuit("api")["settings"]["failure_threshold"]["value"] == *threshold
             });
             // Each of them under load.
             eventually("requests", || {

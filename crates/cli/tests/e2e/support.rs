@@ -53,6 +53,16 @@ impl Process {
         self.stdout.lock().unwrap().clone()
     }
 
+    /// Waits until this has been printed so many times, and returns everything printed.
+    pub(crate) fn printed_within(&self, time: Duration, text: &str, times: usize) -> String {
+        let deadline = Instant::now() + time;
+        while self.printed().matches(text).count() < times {
+            assert!(Instant::now() < deadline, "no {text} in {time:?}:\n{}", self.printed());
+            pause();
+        }
+        self.printed()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }

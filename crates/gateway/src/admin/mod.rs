@@ -74,8 +74,12 @@ async fn healthz() -> Response {
     Json(json!({ "status": "alive" })).into_response()
 }
 
-/// It serves requests: it does as soon as it listens.
-async fn readyz() -> Response {
+/// It takes requests: it does from when it listens until it is told to stop.
+async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" })))
+            .into_response();
+    }
     Json(json!({ "status": "ready" })).into_response()
 }
 
