@@ -17,7 +17,7 @@ fn start(upstream: &Upstream) -> Gateway {
         backoff = 1
         jitter = "none"
         success_threshold = 1
-        slow_call_duration = "60ms"
+        slow_call_duration = "500ms"
         [circuit_breaker.circuits.watched]
         failure_threshold = 2
         recovery_timeout = "1m"
@@ -79,7 +79,7 @@ fn metrics_agree_with_the_traffic_and_with_the_admin_api() {
     }
     upstream.set("status:404");
     assert_eq!(gateway.get("/").status, 404);
-    upstream.set("slow:80ms");
+    upstream.set("slow:600ms");
     assert_eq!(gateway.get("/").status, 200);
     // A client that goes away says nothing of the upstream.
     upstream.set("hang");

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -19,8 +20,8 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_panelboard");
 /// A process of the binary under test; ended when dropped.
 pub(crate) struct Process {
     child: Child,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
+    stdout: Kept,
+    stderr: Kept,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
@@ -33,7 +34,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary can be run");
-        let stderr = keep(BufReader::new(child.stderr.take().unwrap()));
+        let stderr = Kept::new(BufReader::new(child.stderr.take().unwrap()));
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut addresses = Vec::new();
         for _ in 0..lines {
@@ -41,16 +42,16 @@ impl Process {
             stdout.read_line(&mut line).unwrap();
             let Some((_, address)) = line.trim().split_once(" on http://") else {
                 let _ = child.wait();
-                panic!("not started: {line:?}\n{}", stderr.lock().unwrap());
+                panic!("not started: {line:?}\n{}", stderr.text());
             };
             addresses.push(address.parse().expect("an address"));
         }
-        Process { child, stdout: keep(stdout), stderr, addresses }
+        Process { child, stdout: Kept::new(stdout), stderr, addresses }
     }
 
     /// What it has printed after the lines that `start` read.
     pub(crate) fn printed(&self) -> String {
-        self.stdout.lock().unwrap().clone()
+        self.stdout.text()
     }
 
     /// Waits until this has been printed so many times, and returns everything printed.
@@ -64,7 +65,7 @@ impl Process {
     }
 
     pub(crate) fn log(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.text()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -73,11 +74,13 @@ impl Process {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end and returns its exit code.
+    /// Waits for its end, and for the last of what it said, and returns its exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.stdout.finish();
+                self.stderr.finish();
                 return status.code();
             }
             assert!(Instant::now() < deadline, "still running:\n{}", self.log());
@@ -101,18 +104,36 @@ impl Drop for Process {
     }
 }
 
-/// Keeps what comes, so that it fills no pipe.
-fn keep(mut lines: impl BufRead + Send + 'static) -> Arc<Mutex<String>> {
-    let kept = Arc::new(Mutex::new(String::new()));
-    let text = Arc::clone(&kept);
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
-            text.lock().unwrap().push_str(&line);
-            line.clear();
+/// What a process has written; read as it comes, so that it fills no pipe.
+struct Kept {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Kept {
+    fn new(mut lines: impl BufRead + Send + 'static) -> Kept {
+        let text = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+                kept.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        Kept { text, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    /// Reads the rest, once the process has ended.
+    fn finish(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
         }
-    });
-    kept
+    }
 }
 
 // ===== the upstream =====

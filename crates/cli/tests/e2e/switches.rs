@@ -11,7 +11,7 @@ fn start(upstream: &Upstream, switch: &str) -> Gateway {
         {switch}
         [circuit_breaker.circuits.api]
         failure_threshold = 2
-        recovery_timeout = "300ms"
+        recovery_timeout = "1s"
         jitter = "none"
         success_threshold = 1
         [upstreams.api]
@@ -76,7 +76,7 @@ fn each_transition_is_one_line_of_json_with_the_sentence_that_explains_it() {
         transitions.iter().map(|line| line["message"].as_str().unwrap()).collect();
     let opened = "`api` OPEN: consecutive_failures fired: 2 failures in a row (limit 2).";
     assert!(sentences[0].starts_with(opened), "{}", sentences[0]);
-    assert!(sentences[0].contains("HTTP 500 (2). Next probe in 300 ms"), "{}", sentences[0]);
+    assert!(sentences[0].contains("HTTP 500 (2). Next probe in 1 s"), "{}", sentences[0]);
     assert!(sentences[1].starts_with("`api` HALF-OPEN: the wait is over"), "{}", sentences[1]);
     assert_eq!(sentences[2], "`api` CLOSED: enough probes succeeded.");
     let order = all.iter().find(|line| line["mode"] == "observe").expect("the order's line");
