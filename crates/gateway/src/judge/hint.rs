@@ -12,8 +12,9 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// (RFC 9110, section 10.2.3). What cannot be read is no hint.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let wait = match text("retry-after-ms") {
-        Some(millis) => Duration::try_from_secs_f64(millis.parse::<f64>().ok()? / 1_000.0).ok()?,
+    let millis = text("retry-after-ms").and_then(|millis| millis.parse::<f64>().ok());
+    let wait = match millis.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok()) {
+        Some(wait) => wait,
         None => {
             let value = text(RETRY_AFTER.as_str())?;
             match value.parse::<u64>() {
@@ -60,5 +61,10 @@ mod tests {
             assert_eq!(read("retry-after", value), None, "{value:?}");
         }
         assert_eq!(read("retry-after", "18446744073709551615"), Some(LONGEST));
+        let mut both = HeaderMap::new();
+        both.insert(RETRY_AFTER, "7".parse().unwrap());
+        both.insert("retry-after-ms", "soon".parse().unwrap());
+        let now = SystemTime::UNIX_EPOCH;
+        assert_eq!(retry_after(&both, now), Some(Duration::from_secs(7)), "one of two is enough");
     }
 }
