@@ -205,6 +205,15 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// What a circuit made of a call.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Judged {
+    pub(crate) outcome: &'static str,
+    /// Of a failure; else empty.
+    pub(crate) kind: String,
+    pub(crate) message: String,
+}
+
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -314,6 +323,42 @@ impl Gateway {
         let text = self.admin("/metrics").body;
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(line.parse().expect("a number"))
+    }
+
+    /// Does something that is one call on this circuit, and says what the circuit made of it.
+    pub(crate) fn judged<T>(&self, name: &str, call: impl FnOnce() -> T) -> (T, Judged) {
+        const OUTCOMES: [&str; 4] = ["success", "failure", "neutral", "pushback"];
+        let counts =
+            |circuit: &Value| OUTCOMES.map(|outcome| circuit["calls"][outcome].as_u64().unwrap());
+        let errors = |circuit: &Value| circuit["last_errors"].as_array().unwrap().clone();
+        let before = self.circuit(name);
+        let done = call();
+        // A call can end after the client has its answer.
+        let mut after = Value::Null;
+        eventually("an outcome", || {
+            after = self.circuit(name);
+            after["in_flight"] == 0 && counts(&after) != counts(&before)
+        });
+        assert_eq!(
+            after["calls"]["admitted"].as_u64(),
+            before["calls"]["admitted"].as_u64().map(|admitted| admitted + 1),
+            "one call"
+        );
+        let mut outcomes = OUTCOMES
+            .into_iter()
+            .zip(counts(&after))
+            .zip(counts(&before))
+            .filter(|((_, after), before)| after > before);
+        let ((outcome, now), then) = outcomes.next().unwrap();
+        assert!(now == then + 1 && outcomes.next().is_none(), "exactly one: {after:#}");
+        let error = match outcome {
+            "failure" => errors(&after).pop(),
+            _ => None,
+        };
+        let of = |key: &str| {
+            error.as_ref().and_then(|error| error[key].as_str()).unwrap_or_default().to_owned()
+        };
+        (done, Judged { outcome, kind: of("kind"), message: of("message") })
     }
 
     /// Runs the command line against this gateway.
