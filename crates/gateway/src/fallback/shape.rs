@@ -101,12 +101,12 @@ pub(super) fn error(cause: &Cause, kind: UpstreamKind) -> Option<Value> {
 pub(crate) fn last_words(kind: UpstreamKind) -> &'static str {
     match kind {
         UpstreamKind::Anthropic => {
-            "\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\
              \"message\":\"the upstream ended this stream early\"}}\n\n"
         }
-        UpstreamKind::Http => "\n\nevent: error\ndata: the upstream ended this stream early\n\n",
+        UpstreamKind::Http => "event: error\ndata: the upstream ended this stream early\n\n",
         UpstreamKind::OpenAi | UpstreamKind::Ollama => {
-            "\n\ndata: {\"error\":{\"message\":\"the upstream ended this stream early\",\
+            "data: {\"error\":{\"message\":\"the upstream ended this stream early\",\
              \"type\":\"upstream_error\",\"param\":null,\"code\":\"stream_cut\"}}\n\n"
         }
     }

@@ -15,6 +15,10 @@ pub(crate) struct StreamJudge {
     line: Vec<u8>,
     /// `event: error` applies to the data line that follows.
     error_event: bool,
+    /// Lines have come, but not the blank one that ends their event.
+    within_event: bool,
+    /// The byte before.
+    last: u8,
     end: StreamEnd,
 }
 
@@ -65,7 +69,14 @@ impl StreamJudge {
             _ if events => Dialect::Sse,
             _ => return None,
         };
-        Some(StreamJudge { dialect, line: Vec::new(), error_event: false, end: StreamEnd::Open })
+        Some(StreamJudge {
+            dialect,
+            line: Vec::new(),
+            error_event: false,
+            within_event: false,
+            last: 0,
+            end: StreamEnd::Open,
+        })
     }
 
     /// Takes note of a piece.
@@ -73,11 +84,14 @@ impl StreamJudge {
         let mut progress = Progress::default();
         for byte in piece {
             match byte {
-                b'\n' | b'\r' if self.line.is_empty() => {}
+                // The rest of one line end.
+                b'\n' if self.last == b'\r' => {}
+                b'\n' | b'\r' if self.line.is_empty() => self.within_event = false,
                 b'\n' | b'\r' => progress.data |= self.end_line(),
                 byte if self.line.len() < LINE => self.line.push(*byte),
                 _ => {}
             }
+            self.last = *byte;
         }
         // A long line that is still coming is progress, too.
         progress.data |= self.line.first().is_some_and(|first| *first != b':');
@@ -107,11 +121,17 @@ impl StreamJudge {
         self.dialect != Dialect::Ollama
     }
 
+    /// Whether what comes next is not part of what has come.
+    pub(crate) fn is_between_events(&self) -> bool {
+        self.line.is_empty() && !self.within_event
+    }
+
     /// Says whether the line carried data.
     fn end_line(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
         let data = line[0] != b':';
         if data {
+            self.within_event = true;
             self.read(&line);
         }
         // The room is used again.
@@ -255,6 +275,31 @@ mod tests {
         assert_eq!(end_of(UpstreamKind::Http, "event: error\ndata: x\n\n"), StreamEnd::Error);
         assert!(StreamJudge::of(UpstreamKind::Http, Some("text/html")).is_none());
         assert!(StreamJudge::of(UpstreamKind::Http, None).is_none());
+    }
+
+    #[test]
+    fn an_event_ends_with_a_blank_line() {
+        for (stream, between) in [
+            ("", true),
+            ("data: x", false),
+            ("data: x\n", false),
+            ("data: x\r\n", false),
+            ("data: x\n\n", true),
+            ("data: x\r\n\r\n", true),
+            ("data: x\r\r", true),
+            ("data: x\n\nevent: y\n", false),
+            ("data: x\n\n: comment\n", true),
+            ("data: x\n: comment\n", false),
+            ("data: x\n\n: com", false),
+        ] {
+            for size in [1, 2, 100] {
+                let mut judge = judge(UpstreamKind::OpenAi);
+                for piece in stream.as_bytes().chunks(size) {
+                    judge.feed(piece);
+                }
+                assert_eq!(judge.is_between_events(), between, "{stream:?}");
+            }
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct Watch {
     stall: Duration,
     /// When it must be through.
     until: Option<Instant>,
+    /// What it is if it is not.
+    overdue: Observed,
     /// Since when it has been silent.
     silent_since: Instant,
     renewed: Instant,
@@ -49,17 +51,26 @@ struct Watch {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum State {
     Passing,
-    /// The upstream failed; the client is yet to be told.
+    /// The upstream failed; what came before is yet to be written.
     Failing(Observed),
+    /// The upstream failed; the client is yet to be told.
+    Ending(Observed),
     Done,
 }
 
 /// What bounds an answer.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Bounds {
+    /// How long the upstream may be silent.
     pub(crate) stall: Duration,
+    /// When the answer must be complete.
     pub(crate) until: Option<Instant>,
+    /// What it is if it is not.
+    pub(crate) overdue: Observed,
 }
+
+/// What a poll of the body gives.
+type Passed = Poll<Option<Result<Frame<Bytes>, AnswerError>>>;
 
 /// The upstream failed in the middle of its answer, so the client's connection ends abnormally.
 #[derive(Debug)]
@@ -84,6 +95,7 @@ impl Answer {
             stream,
             stall: bounds.stall,
             until: bounds.until,
+            overdue: bounds.overdue,
             silent_since: now,
             renewed: now,
             last_words,
@@ -101,14 +113,15 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = AnswerError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Passed {
         let mut this = self.project();
         match this.watch.state {
             State::Passing => {}
-            State::Failing(observed) => return Poll::Ready(Some(this.watch.fail(observed))),
+            State::Failing(observed) => return this.watch.flush(observed, cx),
+            State::Ending(observed) => {
+                this.watch.state = State::Done;
+                return Poll::Ready(Some(Err(AnswerError(observed.words()))));
+            }
             State::Done => return Poll::Ready(None),
         }
         let frame = match this.first.take() {
@@ -124,7 +137,7 @@ impl Body for Answer {
                         return Poll::Pending;
                     }
                     let observed = this.watch.timed_out();
-                    return Poll::Ready(Some(this.watch.fail(observed)));
+                    return this.watch.fail(observed, cx);
                 }
             },
         };
@@ -136,7 +149,7 @@ impl Body for Answer {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(_)) => Poll::Ready(Some(this.watch.fail(Observed::BodyCut))),
+            Some(Err(_)) => this.watch.fail(Observed::BodyCut, cx),
             None => {
                 this.watch.end();
                 Poll::Ready(None)
@@ -208,16 +221,26 @@ impl Watch {
     }
 
     /// The upstream failed: says so to the breaker, and then to the client as far as that goes.
-    fn fail(&mut self, observed: Observed) -> Result<Frame<Bytes>, AnswerError> {
+    fn fail(&mut self, observed: Observed, cx: &mut Context<'_>) -> Passed {
         if let Some(guard) = self.guard.take() {
             guard.settle(observed);
         }
-        if let Some(words) = self.last_words.take() {
-            self.state = State::Failing(observed);
-            return Ok(Frame::data(words));
+        // Within an event they would become part of it.
+        let fits = self.stream.as_ref().is_some_and(StreamJudge::is_between_events);
+        match self.last_words.take().filter(|_| fits) {
+            Some(words) => {
+                self.state = State::Failing(observed);
+                Poll::Ready(Some(Ok(Frame::data(words))))
+            }
+            None => self.flush(observed, cx),
         }
-        self.state = State::Done;
-        Err(AnswerError(observed.words()))
+    }
+
+    /// When a body fails, hyper drops what it has not written yet. So it gets a turn to write.
+    fn flush(&mut self, observed: Observed, cx: &mut Context<'_>) -> Passed {
+        self.state = State::Ending(observed);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn deadline(&self) -> Instant {
@@ -227,7 +250,7 @@ impl Watch {
 
     fn timed_out(&self) -> Observed {
         match self.until {
-            Some(until) if until <= self.silent_since + self.stall => Observed::TotalTimeout,
+            Some(until) if until <= self.silent_since + self.stall => self.overdue,
             _ => Observed::BodyStalled,
         }
     }

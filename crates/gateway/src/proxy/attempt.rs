@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use panelboard::{CircuitBreaker, Outcome, Rejected};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Bounds, now};
 use super::guard::Guard;
@@ -76,8 +76,17 @@ pub(crate) async fn attempt(
         return (circuit, Attempt::Upload(UploadFault::Client));
     };
     let until = until(exchange, target);
-    match head(exchange, target, request, until, first).await {
-        Ok(response) => (circuit, body(response, guard, target, until).await),
+    let bounds = Bounds {
+        stall: target.client.timeouts().stall,
+        until,
+        overdue: match exchange.deadline {
+            // What is left of a deadline after others is not enough to judge by.
+            Some(deadline) if until == Some(deadline) && !first => Observed::OutOfTime,
+            _ => Observed::TotalTimeout,
+        },
+    };
+    match head(exchange, target, request, bounds).await {
+        Ok(response) => (circuit, body(response, guard, exchange, target, bounds).await),
         Err(SendError { observed, cause }) => match exchange.upload.fault() {
             Some(fault) => {
                 guard.settle(Observed::ClientGone);
@@ -135,8 +144,7 @@ async fn head(
     exchange: &Exchange<'_>,
     target: &Target,
     request: Request<super::UploadBody>,
-    until: Option<Instant>,
-    first: bool,
+    bounds: Bounds,
 ) -> Result<Response<Incoming>, SendError> {
     let timeouts = target.client.timeouts();
     tokio::select! {
@@ -145,11 +153,7 @@ async fn head(
         () = exchange.upload.upstream_silent(timeouts.first_byte) => {
             Err(Observed::FirstByteTimeout.into())
         }
-        () = reached(until) => Err(match exchange.deadline {
-            // What is left of a deadline after others is not enough to judge by.
-            Some(deadline) if until == Some(deadline) && !first => Observed::OutOfTime.into(),
-            _ => Observed::TotalTimeout.into(),
-        }),
+        () = reached(bounds.until) => Err(bounds.overdue.into()),
     }
 }
 
@@ -164,11 +168,10 @@ async fn reached(until: Option<Instant>) {
 async fn body(
     response: Response<Incoming>,
     guard: Guard,
+    exchange: &Exchange<'_>,
     target: &Target,
-    until: Option<Instant>,
+    bounds: Bounds,
 ) -> Attempt {
-    let timeouts = target.client.timeouts();
-    let bounds = Bounds { stall: timeouts.stall, until };
     let (parts, mut incoming) = response.into_parts();
     let hint = retry_after(&parts.headers, wall_now());
     let observed = Observed::Answered(parts.status, hint);
@@ -178,29 +181,31 @@ async fn body(
         return Attempt::Failed { observed, answer: Some(Response::from_parts(parts, answer)) };
     }
     let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    // What has no body says what its body would be.
+    let media = media.filter(|_| has_body(&exchange.head.method, parts.status));
     let Some(mut stream) = StreamJudge::of(target.client.kind(), media) else {
         let answer = Answer::new(incoming, None, Some(guard), None, bounds);
         return Attempt::Answered(Response::from_parts(parts, answer));
     };
-    let wait = match until {
-        Some(until) => timeouts.first_token.min(until.saturating_duration_since(now())),
-        None => timeouts.first_token,
+    let first = tokio::select! {
+        biased;
+        first = first_token(&mut incoming, &mut stream) => first,
+        () = tokio::time::sleep(target.client.timeouts().first_token) => {
+            Err(Observed::NoFirstToken)
+        }
+        () = reached(bounds.until) => Err(bounds.overdue.into()),
     };
-    let first = match timeout(wait, first_token(&mut incoming, &mut stream)).await {
-        Ok(Ok(first)) => first,
-        Ok(Err(observed)) => {
+    let first = match first {
+        Ok(first) => first,
+        Err(observed) => {
             guard.settle(observed);
             return Attempt::Failed { observed, answer: None };
-        }
-        Err(_) => {
-            guard.settle(Observed::NoFirstToken);
-            return Attempt::Failed { observed: Observed::NoFirstToken, answer: None };
         }
     };
     // What has been looked at is looked at again when it passes.
     let failed = stream.reports_error();
     let stream = StreamJudge::of(target.client.kind(), media);
-    let frame = Some(Frame::data(first));
+    let frame = Some(first).filter(|first| !first.is_empty()).map(Frame::data);
     if failed {
         let observed = Observed::StreamError;
         guard.settle(observed);
@@ -211,11 +216,15 @@ async fn body(
     Attempt::Answered(Response::from_parts(parts, answer))
 }
 
-/// Reads until there is more than comments.
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Reads until there is more than comments, or to the end of a stream that need not have any.
 async fn first_token(incoming: &mut Incoming, stream: &mut StreamJudge) -> Result<Bytes, Observed> {
     let mut held = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|_| Observed::ClosedEarly)?;
+        let frame = frame.map_err(|_| Observed::BodyCut)?;
         if let Ok(data) = frame.into_data() {
             let progress = stream.feed(&data);
             if progress.data && held.is_empty() {
@@ -227,7 +236,10 @@ async fn first_token(incoming: &mut Incoming, stream: &mut StreamJudge) -> Resul
             }
         }
     }
-    Err(Observed::NoFirstToken)
+    match stream.needs_marker() {
+        true => Err(Observed::StreamUnfinished),
+        false => Ok(held.freeze()),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a date in a header is by the wall clock")]
