@@ -76,6 +76,7 @@ fn check(row: &str, gets: Gets, reply: &Reply, judged: &Judged) {
         Gets::Cut => {
             assert!(promised.starts_with("the connection ends abnormally"), "{promised}");
             assert_eq!((reply.status, reply.end), (200, End::Cut), "{}", reply.text());
+            assert!(reply.body.len() >= 5_000, "what came before: {}", reply.body.len());
         }
     }
 }

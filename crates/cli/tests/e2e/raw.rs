@@ -1,11 +1,11 @@
 //! A client that sees every byte: how an answer is framed, and whether it came to its end.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::support::Gateway;
+use crate::support::{Gateway, connect};
 
 /// One connection.
 pub(crate) struct Client {
@@ -56,7 +56,11 @@ pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 
 impl Client {
     pub(crate) fn of(gateway: &Gateway) -> Client {
-        let stream = gateway.connect();
+        Client::to(gateway.address())
+    }
+
+    pub(crate) fn to(address: SocketAddr) -> Client {
+        let stream = connect(address);
         // Pieces are sent when the test says so.
         stream.set_nodelay(true).unwrap();
         Client { stream, inbox: Vec::new() }
@@ -105,6 +109,12 @@ impl Client {
                 return None;
             }
         }
+    }
+
+    /// Waits until these bytes have come, and leaves them to be read.
+    pub(crate) fn peek(&mut self, wanted: &str) {
+        let seen = self.until(wanted).expect(wanted);
+        self.inbox.splice(..0, seen);
     }
 
     /// So many bytes, or fewer at the end of the connection.

@@ -370,9 +370,7 @@ impl Gateway {
 
     /// A connection for raw bytes.
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.address())
     }
 
     /// Sends raw bytes and reads until the gateway closes the connection.
@@ -383,13 +381,19 @@ impl Gateway {
 
 /// Sends raw bytes and reads until the other side closes the connection.
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(address);
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
     // A reset after the answer is an end, too.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A connection that does not wait for ever.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 /// A command that has ended.
@@ -420,7 +424,12 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn pause() {
-    std::thread::sleep(Duration::from_millis(10));
+    pass(Duration::from_millis(10));
+}
+
+/// Lets time pass, where that is the very thing a test is about.
+pub(crate) fn pass(time: Duration) {
+    std::thread::sleep(time);
 }
 
 pub(crate) fn agent() -> ureq::Agent {
