@@ -24,7 +24,7 @@ use panelboard::PhaseName;
 use answer::now;
 pub(crate) use answer::{Answer, AnswerError};
 use attempt::{Attempt, Circuit, Exchange, attempt};
-use model::{Asked, BadBody};
+use model::{Asked, BadBody, Look};
 pub(crate) use upload::UploadBody;
 use upload::{Upload, UploadFault};
 
@@ -226,14 +226,20 @@ async fn read(
     head: &Parts,
     body: Incoming,
 ) -> Result<(Upload, Asked), Response<Bytes>> {
-    if !plan.reads_body {
-        return Ok((Upload::streamed(body, plan.route.max_body_bytes), Asked::default()));
+    let most = plan.route.max_body_bytes;
+    // What is known to be too large need not begin.
+    if let Some(limit) = most.filter(|limit| body.size_hint().lower() > *limit) {
+        return Err(too_large(limit));
+    }
+    let media = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let look = Look::of(media);
+    if !plan.reads_body || look == Look::Never {
+        return Ok((Upload::streamed(body, most), Asked::default()));
     }
     let limit = runtime.config.gateway().model_body_limit as u64;
-    let limit = plan.route.max_body_bytes.map_or(limit, |most| most.min(limit));
+    let limit = most.map_or(limit, |most| most.min(limit));
     let whole = model::read(body, limit).await.map_err(bad_body)?;
-    let media = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let asked = model::asked(&whole, media).map_err(bad_body)?;
+    let asked = model::asked(&whole, look).map_err(bad_body)?;
     Ok((Upload::Whole(whole), asked))
 }
 

@@ -17,6 +17,17 @@ pub(crate) struct Asked {
     pub(crate) stream: bool,
 }
 
+/// Whether to look for a model in a body.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Look {
+    /// It is JSON by its own word, or has not said anything.
+    MustBeJson,
+    /// It says something that careless clients say of JSON.
+    MayBeJson,
+    /// It is something else, such as a file, and may be long.
+    Never,
+}
+
 /// Why the body is no good.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum BadBody {
@@ -52,25 +63,34 @@ pub(crate) async fn read(body: Incoming, limit: u64) -> Result<Bytes, BadBody> {
     Ok(whole.freeze())
 }
 
-/// Finds out what is asked for. A body that says it is something else than JSON may be JSON all the
-/// same: clients forget to say so, and several upstreams do not ask. If it is not, it asks for
-/// nothing.
-pub(crate) fn asked(body: &[u8], content_type: Option<&str>) -> Result<Asked, BadBody> {
+impl Look {
+    /// What a content type promises. Some clients forget to say that they send JSON, and name what
+    /// their library puts there; several upstreams do not ask.
+    pub(crate) fn of(content_type: Option<&str>) -> Look {
+        let Some(media) = content_type else { return Look::MustBeJson };
+        let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media.as_str() {
+            "application/json" => Look::MustBeJson,
+            "application/x-www-form-urlencoded" | "text/plain" => Look::MayBeJson,
+            other if other.ends_with("+json") => Look::MustBeJson,
+            _ => Look::Never,
+        }
+    }
+}
+
+/// Finds out what is asked for.
+pub(crate) fn asked(body: &[u8], look: Look) -> Result<Asked, BadBody> {
     #[derive(Deserialize)]
     struct Wanted {
         model: Option<serde_json::Value>,
         stream: Option<serde_json::Value>,
     }
-    let says_json = content_type.is_none_or(|media| {
-        let media = media.split(';').next().unwrap_or_default().trim();
-        media.eq_ignore_ascii_case("application/json") || media.ends_with("+json")
-    });
     if body.is_empty() {
         return Ok(Asked::default());
     }
     let wanted: Wanted = match serde_json::from_slice(body) {
         Ok(wanted) => wanted,
-        Err(error) if says_json => {
+        Err(error) if look == Look::MustBeJson => {
             return Err(BadBody::Unreadable(format!("the body is not a JSON object: {error}")));
         }
         Err(_) => return Ok(Asked::default()),
@@ -102,10 +122,8 @@ fn checked(model: String) -> Result<String, BadBody> {
 mod tests {
     use super::*;
 
-    const JSON: Option<&str> = Some("application/json; charset=utf-8");
-
     fn reason(body: &[u8]) -> String {
-        match asked(body, JSON) {
+        match asked(body, Look::MustBeJson) {
             Err(BadBody::Unreadable(reason)) => reason,
             other => panic!("{other:?}"),
         }
@@ -115,25 +133,31 @@ mod tests {
     fn finds_model_and_stream_wherever_they_stand() {
         let body = br#"{"messages":[{"model":"not this"}],"stream":true,"model":"gpt-4o"}"#;
         let expected = Asked { model: Some("gpt-4o".into()), stream: true };
-        assert_eq!(asked(body, JSON), Ok(expected));
+        assert_eq!(asked(body, Look::MustBeJson), Ok(expected));
         let plain = Asked { model: Some("llama3.1:8b".into()), stream: false };
-        assert_eq!(asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, None), Ok(plain));
+        assert_eq!(
+            asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, Look::MustBeJson),
+            Ok(plain)
+        );
     }
 
     #[test]
     fn json_by_another_name_is_json() {
-        let form = Some("application/x-www-form-urlencoded");
+        let look = Look::of(Some("application/x-www-form-urlencoded"));
         let expected = Asked { model: Some("gpt-4o".into()), stream: false };
-        assert_eq!(asked(br#"{"model":"gpt-4o"}"#, form), Ok(expected));
-        assert_eq!(asked(b"model=gpt-4o", form), Ok(Asked::default()));
+        assert_eq!(asked(br#"{"model":"gpt-4o"}"#, look), Ok(expected));
+        assert_eq!(asked(b"model=gpt-4o", look), Ok(Asked::default()));
     }
 
     #[test]
     fn bodies_that_name_no_model_have_none() {
-        assert_eq!(asked(b"", JSON), Ok(Asked::default()));
-        assert_eq!(asked(b"{}", JSON), Ok(Asked::default()));
-        assert_eq!(asked(br#"{"model":null}"#, JSON), Ok(Asked::default()));
-        assert_eq!(asked(b"--boundary", Some("multipart/form-data")), Ok(Asked::default()));
+        assert_eq!(asked(b"", Look::MustBeJson), Ok(Asked::default()));
+        assert_eq!(asked(b"{}", Look::MustBeJson), Ok(Asked::default()));
+        assert_eq!(asked(br#"{"model":null}"#, Look::MustBeJson), Ok(Asked::default()));
+        assert_eq!(Look::of(Some("multipart/form-data; boundary=x")), Look::Never);
+        for media in [None, Some("application/json; charset=utf-8"), Some("application/x+json")] {
+            assert_eq!(Look::of(media), Look::MustBeJson, "{media:?}");
+        }
     }
 
     #[test]
