@@ -12,6 +12,7 @@ mod faults;
 mod health;
 mod lifecycle;
 mod metrics;
+mod models;
 mod overrides;
 mod pushback;
 mod raw;
