@@ -40,7 +40,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
     pub(crate) model: Option<&'a str>,
-    pub(crate) stream: bool,
+    /// Whether a stream was asked for, if anything was said of it.
+    pub(crate) stream: Option<bool>,
 }
 
 impl Cause {

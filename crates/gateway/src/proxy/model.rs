@@ -13,8 +13,8 @@ const LONGEST: usize = 200;
 pub(crate) struct Asked {
     /// The model, if the body is JSON that names one.
     pub(crate) model: Option<String>,
-    /// Whether the answer is to be a stream.
-    pub(crate) stream: bool,
+    /// Whether the answer is to be a stream, if the body says so or not.
+    pub(crate) stream: Option<bool>,
 }
 
 /// Whether to look for a model in a body.
@@ -102,7 +102,7 @@ pub(crate) fn asked(body: &[u8], look: Look) -> Result<Asked, BadBody> {
             return Err(BadBody::Unreadable("`model` must be a string".into()));
         }
     };
-    Ok(Asked { model, stream: wanted.stream == Some(serde_json::Value::Bool(true)) })
+    Ok(Asked { model, stream: wanted.stream.and_then(|stream| stream.as_bool()) })
 }
 
 fn checked(model: String) -> Result<String, BadBody> {
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn finds_model_and_stream_wherever_they_stand() {
         let body = br#"{"messages":[{"model":"not this"}],"stream":true,"model":"gpt-4o"}"#;
-        let expected = Asked { model: Some("gpt-4o".into()), stream: true };
+        let expected = Asked { model: Some("gpt-4o".into()), stream: Some(true) };
         assert_eq!(asked(body, Look::MustBeJson), Ok(expected));
-        let plain = Asked { model: Some("llama3.1:8b".into()), stream: false };
+        let plain = Asked { model: Some("llama3.1:8b".into()), stream: None };
         assert_eq!(
             asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, Look::MustBeJson),
             Ok(plain)
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn json_by_another_name_is_json() {
         let look = Look::of(Some("application/x-www-form-urlencoded"));
-        let expected = Asked { model: Some("gpt-4o".into()), stream: false };
+        let expected = Asked { model: Some("gpt-4o".into()), stream: None };
         assert_eq!(asked(br#"{"model":"gpt-4o"}"#, look), Ok(expected));
         assert_eq!(asked(b"model=gpt-4o", look), Ok(Asked::default()));
     }

@@ -1,7 +1,11 @@
 //! Answers of our own in the shapes of the APIs that clients speak.
 
+mod anthropic;
+mod ollama;
+mod openai;
+
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -10,6 +14,11 @@ use panelboard_config::{Fallback, UpstreamKind};
 use serde_json::{Value, json};
 
 use super::{Cause, Wanted};
+use ollama::Field;
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+const LINES: &str = "application/x-ndjson";
 
 /// The friendly text: what is the matter, what one can do meanwhile, when to try again.
 pub(super) fn text(fallback: &Fallback, cause: &Cause) -> String {
@@ -28,51 +37,36 @@ pub(super) fn text(fallback: &Fallback, cause: &Cause) -> String {
     text
 }
 
-/// A chat completion that says `text`, if that is what was asked for. Its model is the one that
-/// was asked, its id says whose it is, and it bears `fallback_used`.
+/// An answer of the model that says `text`, if an answer of a model was asked for. Its model is the
+/// one that was asked, its id says whose it is, and it bears `fallback_used`.
 pub(super) fn completion(text: &str, wanted: Wanted<'_>) -> Option<Response<Bytes>> {
-    let chat = wanted.method == Method::POST && wanted.path.ends_with("/chat/completions");
-    if !wanted.kind.is_llm() || !chat {
+    if !wanted.kind.is_llm() || wanted.method != Method::POST {
         return None;
     }
-    let created = unix_now();
-    let id = "chatcmpl-panelboard-fallback";
     let model = wanted.model.unwrap_or("unknown");
-    if !wanted.stream {
-        let body = json!({
-            "id": id,
-            "object": "chat.completion",
-            "created": created,
-            "model": model,
-            "choices": [{
-                "index": 0,
-                "message": { "role": "assistant", "content": text, "refusal": null },
-                "logprobs": null,
-                "finish_reason": "stop",
-            }],
-            "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
-            "fallback_used": true,
-        });
-        return Some(ok("application/json", body.to_string()));
-    }
-    let chunk = |delta: Value, finish: Option<&str>| {
-        let chunk = json!({
-            "id": id,
-            "object": "chat.completion.chunk",
-            "created": created,
-            "model": model,
-            "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }],
-            "fallback_used": true,
-        });
-        format!("data: {chunk}\n\n")
+    let is = |path: &str| wanted.path.ends_with(path);
+    let stream = wanted.stream.unwrap_or(false);
+    // Each of them serves OpenAI's API as well.
+    let (media, body) = match wanted.kind {
+        _ if is("/chat/completions") => match stream {
+            true => (EVENTS, openai::stream(text, model)),
+            false => (JSON, openai::completion(text, model)),
+        },
+        UpstreamKind::Anthropic if is("/messages") => match stream {
+            true => (EVENTS, anthropic::stream(text, model)),
+            false => (JSON, anthropic::message(text, model)),
+        },
+        UpstreamKind::Ollama if is("/api/chat") || is("/api/generate") => {
+            let field = if is("/api/chat") { Field::Message } else { Field::Response };
+            // This API streams unless it is asked not to.
+            match wanted.stream.unwrap_or(true) {
+                true => (LINES, ollama::stream(text, model, field)),
+                false => (JSON, ollama::answer(text, model, field)),
+            }
+        }
+        _ => return None,
     };
-    let events = [
-        chunk(json!({ "role": "assistant", "content": "" }), None),
-        chunk(json!({ "content": text }), None),
-        chunk(json!({}), Some("stop")),
-        String::from("data: [DONE]\n\n"),
-    ];
-    Some(ok("text/event-stream", events.concat()))
+    Some(ok(media, body))
 }
 
 /// The API's own error object; `None` where there is no API but HTTP.
@@ -118,7 +112,7 @@ fn ok(media: &'static str, body: String) -> Response<Bytes> {
     response
 }
 
-#[expect(clippy::disallowed_methods, reason = "the API's timestamps are by the wall clock")]
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+#[expect(clippy::disallowed_methods, reason = "the APIs' timestamps are by the wall clock")]
+fn wall_now() -> SystemTime {
+    SystemTime::now()
 }
