@@ -5,10 +5,13 @@
 
 mod access;
 mod admin;
+mod chains;
 mod check;
 mod cli;
 mod exposition;
+mod fallbacks;
 mod faults;
+mod forwarding;
 mod health;
 mod lifecycle;
 mod metrics;

@@ -398,6 +398,9 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// An upstream that is not there: nothing listens on a port this low.
+pub(crate) const NOBODY: &str = "http://127.0.0.1:1";
+
 /// A command that has ended.
 pub(crate) struct Output {
     pub(crate) code: Option<i32>,
