@@ -39,6 +39,8 @@ struct Framing {
     at: At,
     line: Vec<u8>,
     head: Head,
+    /// How many heads have ended, as far as that can be counted.
+    heads: u32,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -72,6 +74,7 @@ enum Fault {
     TwoLengths = 2,
     BareLineFeed = 3,
     FoldedLine = 4,
+    LongFraming = 5,
 }
 
 impl Wire {
@@ -102,11 +105,12 @@ impl AsyncRead for Wire {
             return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
         }
         let read = &buf.filled()[before..];
+        let heads = self.framing.heads;
         if let Err(fault) = self.framing.feed(read) {
             self.ambiguity.0.store(fault as u8, Ordering::Release);
         }
         // A head that ends here was in time; one that begins here has its time from now.
-        if self.framing.at == At::Idle {
+        if self.framing.at == At::Idle || self.framing.heads != heads {
             self.head_timer = None;
         }
         Poll::Ready(Ok(()))
@@ -154,7 +158,8 @@ impl Ambiguity {
             1 => Some("Content-Length and Transfer-Encoding contradict each other."),
             2 => Some("There is more than one Content-Length."),
             3 => Some("A line of the head ends with a bare line feed."),
-            _ => Some("A header is folded over several lines."),
+            4 => Some("A header is folded over several lines."),
+            _ => Some("A length or an encoding is written longer than any need be."),
         }
     }
 }
@@ -163,7 +168,7 @@ impl Ambiguity {
 
 impl Framing {
     fn new() -> Framing {
-        Framing { at: At::Idle, line: Vec::new(), head: Head::default() }
+        Framing { at: At::Idle, line: Vec::new(), head: Head::default(), heads: 0 }
     }
 
     /// Follows the next bytes. After a fault nothing is followed any more.
@@ -203,7 +208,8 @@ impl Framing {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = LINE.saturating_sub(self.line.len());
+        // One more than is looked at shows that there is more.
+        let room = (LINE + 1).saturating_sub(self.line.len());
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
         // Whether a carriage return comes last must be known even of a long line.
         if bytes.len() > room
@@ -227,6 +233,7 @@ impl Framing {
     }
 
     fn read_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let long = line.len() > LINE;
         let (line, bare) = match line.strip_suffix(b"\r") {
             Some(line) => (line, false),
             None => (line, true),
@@ -244,10 +251,13 @@ impl Framing {
                 Ok(())
             }
             At::Head if line.is_empty() => {
+                self.heads = self.heads.wrapping_add(1);
                 self.at = self.body();
                 Ok(())
             }
-            At::Head => self.read_header(line),
+            At::Head => self.read_header(line, long),
+            // An extension may be long.
+            At::ChunkSize if long && !line[..LINE].contains(&b';') => Err(Fault::LongFraming),
             At::ChunkSize => {
                 self.at = chunk(line);
                 Ok(())
@@ -262,20 +272,24 @@ impl Framing {
         }
     }
 
-    fn read_header(&mut self, line: &[u8]) -> Result<(), Fault> {
+    fn read_header(&mut self, line: &[u8], long: bool) -> Result<(), Fault> {
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             return Err(Fault::FoldedLine);
         }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return Ok(()) };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if name.eq_ignore_ascii_case(b"content-length") {
+        let is = |framing: &[u8]| name.eq_ignore_ascii_case(framing);
+        if long && (is(b"content-length") || is(b"transfer-encoding")) {
+            return Err(Fault::LongFraming);
+        }
+        if is(b"content-length") {
             // What is no number, or two of them, hyper refuses.
             let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
             if self.head.length.is_some() {
                 return Err(Fault::TwoLengths);
             }
             self.head.length = length;
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if is(b"transfer-encoding") {
             self.head.encoded = true;
             let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
             self.head.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
@@ -353,6 +367,8 @@ mod tests {
     fn ambiguous_bytes_are_found() {
         let fault = |bytes: &str| follow(bytes.as_bytes()).1;
         let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+        // Longer than what is kept of a line that comes in pieces.
+        let long = |before: &str, after: &str| format!("{before}{}{after}\r\n", "0".repeat(LINE));
         for (rest, expected) in [
             ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TwoFramings),
             ("transfer-encoding: x\r\nCONTENT-LENGTH: 5\r\n\r\n", Fault::TwoFramings),
@@ -360,6 +376,9 @@ mod tests {
             ("Content-Length: 5\nX: y\r\n\r\n", Fault::BareLineFeed),
             ("\n", Fault::BareLineFeed),
             ("X: y\r\n z\r\n\r\n", Fault::FoldedLine),
+            (&long("Content-Length: ", "5"), Fault::LongFraming),
+            (&long("Transfer-Encoding: ", "chunked"), Fault::LongFraming),
+            (&long("Transfer-Encoding: chunked\r\n\r\n", "5"), Fault::LongFraming),
         ] {
             assert_eq!(fault(&format!("{head}{rest}")), Some(expected), "{rest:?}");
             let second = format!("GET / HTTP/1.1\r\n\r\n{head}{rest}");
@@ -369,6 +388,10 @@ mod tests {
         assert_eq!(fault(body), None, "a body may hold anything");
         let long = format!("{head}X: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(5_000));
         assert_eq!(follow(long.as_bytes()), (At::Idle, None), "also after a long line");
+        let extension = "y".repeat(5_000);
+        let chunks =
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n1;{extension}\r\nx\r\n0\r\n\r\n");
+        assert_eq!(follow(chunks.as_bytes()), (At::Idle, None), "an extension is nobody's size");
     }
 
     #[test]
