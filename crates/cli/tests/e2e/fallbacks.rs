@@ -1,6 +1,8 @@
 //! When nothing is left: an answer in the shape that was asked for, that cannot pass for a real
 //! one.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::raw::{Client, End, Reply, get, post};
@@ -22,7 +24,7 @@ fn gateway() -> Gateway {
         "#,
     );
     for kind in ["http", "openai", "anthropic", "ollama"] {
-        toml.push_str(&format!("[upstreams.{kind}]\nurl = \"{}\"\nkind = \"{kind}\"\n", NOBODY));
+        write!(toml, "[upstreams.{kind}]\nurl = \"{NOBODY}\"\nkind = \"{kind}\"\n").unwrap();
         for (path, fallback) in [
             ("named", "closed"),
             ("error", "error"),
@@ -31,12 +33,14 @@ fn gateway() -> Gateway {
             ("review", "code_review"),
             ("charts", "visualization"),
         ] {
-            toml.push_str(&format!(
+            write!(
+                toml,
                 "[[routes]]\npath = \"/{path}/{kind}\"\nupstreams = [\"{kind}\"]\n\
                  fallback = \"{fallback}\"\n"
-            ));
+            )
+            .unwrap();
         }
-        toml.push_str(&format!("[[routes]]\npath = \"/{kind}\"\nupstreams = [\"{kind}\"]\n"));
+        write!(toml, "[[routes]]\npath = \"/{kind}\"\nupstreams = [\"{kind}\"]\n").unwrap();
     }
     Gateway::start(&toml)
 }

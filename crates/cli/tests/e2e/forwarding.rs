@@ -1,5 +1,7 @@
 //! Headers on their way through: what goes on, what stays here, and what nobody else may know.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::raw::{Client, Reply, get, request};
@@ -145,7 +147,7 @@ fn credentials_of_the_client_go_to_the_first_upstream_only() {
     let credentials = ["authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
     let mut headers = String::from("x-harmless: 1\r\n");
     for name in credentials {
-        headers.push_str(&format!("{name}: mine\r\n"));
+        write!(headers, "{name}: mine\r\n").unwrap();
     }
     let report = sent(&gateway, "/", &headers);
     for name in credentials {

@@ -211,7 +211,6 @@ fn a_body_larger_than_the_route_takes_is_refused() {
     });
     assert_eq!(judged.outcome, "neutral");
     eventually("the upstream let go", || upstream.stats()["in_flight"] == 0);
-    assert_eq!(upstream.stats()["by_path"]["/small"].as_u64().unwrap_or_default(), before + 1);
     assert_eq!(upstream.stats()["by_status"]["200"], serde_json::Value::Null);
     let fits = Client::of(&gateway).ask(request("POST", "/small", "", [b'x'; 1_000]));
     assert_eq!(fits.json()["body_length"], 1_000);

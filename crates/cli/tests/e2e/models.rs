@@ -185,7 +185,7 @@ fn a_body_too_large_to_look_for_a_model_is_refused_before_the_upstream_sees_it()
     client.send(format!(
         "POST {REPORT} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
     ));
-    for _ in 0..LIMIT / 0x1000 + 1 {
+    for _ in 0..=LIMIT / 0x1000 {
         client.try_send(["1000\r\n", &"z".repeat(0x1000), "\r\n"].concat());
     }
     assert_eq!(client.reply().status, 413);

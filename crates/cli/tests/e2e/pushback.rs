@@ -1,6 +1,8 @@
 //! Pushback: an upstream that asks to slow down is left alone for as long as it asked, and is not
 //! taken for failing.
 
+use std::fmt::Write as _;
+
 use crate::raw::{Client, End, Reply, get};
 use crate::support::{Gateway, Upstream, eventually};
 
@@ -11,7 +13,8 @@ const FAR_DATE: &str = "Tue, 31 Dec 2999 23:59:59 GMT";
 fn gateway(upstream: &Upstream, circuits: usize) -> Gateway {
     let mut toml = format!("[upstreams.api]\nurl = \"{}\"\n", upstream.url());
     for number in 0..circuits {
-        toml.push_str(&format!(
+        write!(
+            toml,
             r#"
             [circuit_breaker.circuits.c{number}]
             failure_threshold = 3
@@ -21,7 +24,8 @@ fn gateway(upstream: &Upstream, circuits: usize) -> Gateway {
             upstreams = ["api"]
             circuit = "c{number}"
             "#
-        ));
+        )
+        .unwrap();
     }
     Gateway::start(&toml)
 }

@@ -1,6 +1,7 @@
 //! Streams of tokens: passed on as they come and byte for byte, judged at their end, and never
 //! finished in the upstream's name.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::raw::{Client, End, Reply, post};
@@ -52,7 +53,8 @@ const CHAT: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","con
 fn gateway(upstream: &Upstream) -> Gateway {
     let mut toml = String::new();
     for name in ["openai", "anthropic", "ollama", "http"] {
-        toml.push_str(&format!(
+        write!(
+            toml,
             r#"
             [circuit_breaker.circuits.{name}]
             failure_threshold = "off"
@@ -68,7 +70,8 @@ fn gateway(upstream: &Upstream) -> Gateway {
             upstreams = ["{name}"]
             "#,
             upstream.url()
-        ));
+        )
+        .unwrap();
     }
     Gateway::start(&toml)
 }
