@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
 use crate::fallback;
-use crate::wire::{Ambiguity, Wire};
+use crate::wire::{Ambiguity, Patience, Wire};
 
 /// How much of a connection is buffered at least.
 const BUFFER: usize = 64 * 1024;
@@ -104,7 +104,8 @@ async fn connection<S, F, B>(
     // Small answers are not held back to be sent together.
     let _ = stream.set_nodelay(true);
     let ambiguity = Ambiguity::default();
-    let wire = Wire::new(stream, limits.header_read_timeout, ambiguity.clone());
+    let patience = Patience { head: limits.header_read_timeout, body: limits.idle_timeout };
+    let wire = Wire::new(stream, patience, ambiguity.clone());
     let service = service_fn(|request| {
         let refused = ambiguity.found().map(refuse);
         let response = refused.is_none().then(|| answer(peer.ip(), request));

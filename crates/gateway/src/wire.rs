@@ -24,9 +24,18 @@ pub(crate) struct Wire {
     stream: TcpStream,
     framing: Framing,
     ambiguity: Ambiguity,
-    /// How long a client may take to send a head, once it has begun.
-    head_timeout: Duration,
-    head_timer: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// Runs while a head is under way, or while a body does not move.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long a client is waited for.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Patience {
+    /// For all of a head, once it has begun.
+    pub(crate) head: Duration,
+    /// For the next piece of a body.
+    pub(crate) body: Duration,
 }
 
 /// Shared by a connection's bytes and its requests: what is wrong with the former.
@@ -78,17 +87,23 @@ enum Fault {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, head_timeout: Duration, ambiguity: Ambiguity) -> Wire {
-        Wire { stream, framing: Framing::new(), ambiguity, head_timeout, head_timer: None }
+    pub(crate) fn new(stream: TcpStream, patience: Patience, ambiguity: Ambiguity) -> Wire {
+        Wire { stream, framing: Framing::new(), ambiguity, patience, timer: None }
     }
 
-    /// A client that has begun a head must get on with it.
-    fn poll_head_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !matches!(self.framing.at, At::RequestLine | At::Head) {
-            self.head_timer = None;
-            return Poll::Pending;
-        }
-        let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep(self.head_timeout)));
+    /// A client that has begun must get on with it. Called when nothing has come, though something
+    /// is wanted.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let time = match self.framing.at {
+            // hyper bounds the time between requests, and ends what is lost.
+            At::Idle | At::Lost => {
+                self.timer = None;
+                return Poll::Pending;
+            }
+            At::RequestLine | At::Head => self.patience.head,
+            At::Body(_) | At::ChunkSize | At::ChunkData(_) | At::Trailers => self.patience.body,
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(time)));
         timer.as_mut().poll(cx)
     }
 }
@@ -101,7 +116,7 @@ impl AsyncRead for Wire {
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
-            ready!(self.poll_head_timer(cx));
+            ready!(self.poll_timer(cx));
             return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
         }
         let read = &buf.filled()[before..];
@@ -109,9 +124,11 @@ impl AsyncRead for Wire {
         if let Err(fault) = self.framing.feed(read) {
             self.ambiguity.0.store(fault as u8, Ordering::Release);
         }
-        // A head that ends here was in time; one that begins here has its time from now.
-        if self.framing.at == At::Idle || self.framing.heads != heads {
-            self.head_timer = None;
+        // A head has one time for all of it: one that ends here was in time, and one that begins
+        // here has its time from now. A body has its time from each piece.
+        let in_head = matches!(self.framing.at, At::RequestLine | At::Head);
+        if !in_head || self.framing.heads != heads {
+            self.timer = None;
         }
         Poll::Ready(Ok(()))
     }

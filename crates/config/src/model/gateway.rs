@@ -14,7 +14,7 @@ pub struct Gateway {
     pub shutdown_grace: Duration,
     /// How long a client may take to send the head of a request.
     pub header_read_timeout: Duration,
-    /// How long a client's connection may lie idle between requests.
+    /// How long a client's connection may lie idle, between requests or within a body.
     pub idle_timeout: Duration,
     /// How many bytes the head of a request may have.
     pub max_header_bytes: usize,

@@ -26,7 +26,7 @@ keys! {
         shutdown_grace: Duration = Time::ANY, default "30s";
         /// How long a client may take to send the head of a request.
         header_read_timeout: Duration = Time::ANY, default "10s";
-        /// How long a client's connection may lie idle between requests.
+        /// How long a client's connection may lie idle, between requests or within a body.
         idle_timeout: Duration = Time::ANY, default "75s";
         /// How many bytes the head of a request may have.
         max_header_bytes: u64 = Size(8 * KIB..=MIB), default "64KiB";
