@@ -258,3 +258,26 @@ fn an_idle_connection_is_kept_for_a_while_and_then_closed() {
     assert_eq!(client.ask(get("/")).status, 200);
     assert!(client.is_over(), "after the idle time, and without a word");
 }
+
+#[test]
+fn a_body_that_stops_coming_is_not_waited_for() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let whole = post("/echo", "hello world");
+    let ((), judged) = gateway.judged("api", || {
+        let mut client = Client::of(&gateway);
+        for byte in &whole[..whole.len() - 8] {
+            client.send([*byte]);
+        }
+        // Slowly is fine, as long as it comes.
+        for byte in &whole[whole.len() - 8..whole.len() - 5] {
+            pass(Duration::from_millis(500));
+            client.send([*byte]);
+        }
+        let rest = client.rest();
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"));
+    });
+    assert_eq!(judged.outcome, "neutral", "the client's fault");
+    eventually("the upstream let go", || upstream.stats()["in_flight"] == 0);
+    assert_serves(&gateway);
+}
