@@ -193,7 +193,7 @@ async fn body(
         () = tokio::time::sleep(target.client.timeouts().first_token) => {
             Err(Observed::NoFirstToken)
         }
-        () = reached(bounds.until) => Err(bounds.overdue.into()),
+        () = reached(bounds.until) => Err(bounds.overdue),
     };
     let first = match first {
         Ok(first) => first,
