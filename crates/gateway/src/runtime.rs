@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) route: Route,
     /// The upstreams, in order.
     pub(crate) targets: Vec<Target>,
-    /// Whether the body is read to find the model, or whether a stream is wanted.
+    /// Whether the body is read to find the model, and whether a stream is wanted.
     pub(crate) reads_body: bool,
 }
 
@@ -108,8 +108,10 @@ fn plan(
         Source::Keyed { key, .. } => key.contains(&KeyPart::Model),
         Source::One { .. } => false,
     });
-    let llm = targets.iter().any(|target| target.client.kind().is_llm());
-    Plan { route: route.clone(), targets, reads_body: by_model || llm }
+    let asked_for = targets
+        .iter()
+        .any(|target| target.client.kind().is_llm() || target.client.renames_models());
+    Plan { route: route.clone(), targets, reads_body: by_model || asked_for }
 }
 
 impl Plan {

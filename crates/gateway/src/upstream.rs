@@ -101,6 +101,16 @@ impl Client {
         &self.upstream.timeouts
     }
 
+    /// What it calls a model, if not as everybody else does.
+    pub(crate) fn model(&self, name: &str) -> Option<&str> {
+        self.upstream.models.get(name).map(String::as_str)
+    }
+
+    /// Whether it calls models otherwise.
+    pub(crate) fn renames_models(&self) -> bool {
+        !self.upstream.models.is_empty()
+    }
+
     /// Where a request goes.
     pub(crate) fn uri(&self, path_and_query: &str) -> Result<Uri, http::Error> {
         self.upstream.url.join(path_and_query)

@@ -243,3 +243,39 @@ fn models_beyond_the_cap_share_a_circuit_and_are_not_unprotected() {
     assert_eq!(upstream.requests(), touched);
     assert_eq!(ask(&gateway, &path, chat("a")).header("x-panelboard-fallback"), None);
 }
+
+/// Each upstream of a chain is asked for the model by its own name.
+#[test]
+fn an_upstream_may_call_a_model_by_another_name() {
+    let mut first = Upstream::start();
+    let second = Upstream::start();
+    let gateway = Gateway::start(&format!(
+        r#"
+        [circuit_breaker.circuits.llm]
+        key = ["upstream", "model"]
+        [upstreams.first]
+        url = "{}"
+        kind = "openai"
+        [upstreams.second]
+        url = "{}"
+        kind = "openai"
+        models = {{ "gpt-4o" = "llama3.1:8b" }}
+        [[routes]]
+        upstreams = ["first", "second"]
+        circuit = "llm"
+        "#,
+        first.url(),
+        second.url()
+    ));
+    let body = "{ \"messages\": [\"gpt-4o\"],\t\"model\" : \"gpt-4o\", \"n\": 1.0 }";
+    assert_eq!(ask(&gateway, "/echo", body).text(), body, "the first has no other name for it");
+    first.process.kill();
+    let reply = ask(&gateway, "/echo", body);
+    assert_eq!(reply.header("x-panelboard-upstream"), Some("second"));
+    // The circuit goes by the name that the client, and the configuration, knows.
+    assert_eq!(reply.header("x-panelboard-circuit"), Some("llm/second/gpt-4o"));
+    let expected = body.replace(": \"gpt-4o\"", ": \"llama3.1:8b\"");
+    assert_eq!(reply.text(), expected);
+    let other = body.replace(": \"gpt-4o\"", ": \"gpt-4o-mini\"");
+    assert_eq!(ask(&gateway, "/echo", &other).text(), other, "a model without another name");
+}

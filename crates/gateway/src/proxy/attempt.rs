@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::answer::{Answer, Bounds, now};
 use super::guard::Guard;
 use super::headers;
-use super::upload::{Upload, UploadFault};
+use super::model::{self, Asked};
+use super::upload::{Upload, UploadBody, UploadFault};
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_after};
 use crate::runtime::Target;
@@ -31,7 +32,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) upload: &'a Upload,
     /// The path and query that go to the upstream.
     pub(crate) target: &'a str,
-    pub(crate) model: Option<&'a str>,
+    pub(crate) asked: &'a Asked,
     pub(crate) peer: IpAddr,
     pub(crate) deadline: Option<Instant>,
 }
@@ -61,7 +62,7 @@ pub(crate) async fn attempt(
     target: &Target,
     first: bool,
 ) -> (Circuit, Attempt) {
-    let (breaker, header) = target.breaker(exchange.model);
+    let (breaker, header) = target.breaker(exchange.asked.model.as_deref());
     let lease = lease(target);
     let permit = match breaker.try_acquire_owned(Some(lease)) {
         Ok(permit) => permit,
@@ -120,7 +121,7 @@ fn request(
     exchange: &Exchange<'_>,
     target: &Target,
     first: bool,
-) -> Result<Request<super::UploadBody>, http::Error> {
+) -> Result<Request<UploadBody>, http::Error> {
     let client = &target.client;
     let mut map = exchange.head.headers.clone();
     headers::remove_hop_by_hop(&mut map);
@@ -131,7 +132,14 @@ fn request(
     if let Some((name, value)) = client.auth() {
         map.insert(name.clone(), value.clone());
     }
-    let mut request = Request::new(exchange.upload.body());
+    let body = match renamed(exchange, target) {
+        Some(bytes) => {
+            map.insert(CONTENT_LENGTH, bytes.len().into());
+            UploadBody::whole(bytes)
+        }
+        None => exchange.upload.body(),
+    };
+    let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
     *request.uri_mut() = client.uri(exchange.target)?;
     *request.version_mut() = Version::HTTP_11;
@@ -139,11 +147,18 @@ fn request(
     Ok(request)
 }
 
+/// The body with the model's name as it is at this upstream, if that is another.
+fn renamed(exchange: &Exchange<'_>, target: &Target) -> Option<Bytes> {
+    let Upload::Whole(body) = exchange.upload else { return None };
+    let name = target.client.model(exchange.asked.model.as_deref()?)?;
+    Some(model::renamed(body, &exchange.asked.place, name))
+}
+
 /// Sends the request and waits for the head of the answer.
 async fn head(
     exchange: &Exchange<'_>,
     target: &Target,
-    request: Request<super::UploadBody>,
+    request: Request<UploadBody>,
     bounds: Bounds,
 ) -> Result<Response<Incoming>, SendError> {
     let timeouts = target.client.timeouts();

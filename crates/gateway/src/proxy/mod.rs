@@ -148,14 +148,8 @@ async fn route(
         None => path.to_owned(),
     };
     let deadline = plan.route.deadline.and_then(|deadline| now().checked_add(deadline));
-    let exchange = Exchange {
-        head: &head,
-        upload: &upload,
-        target: &target,
-        model: asked.model.as_deref(),
-        peer,
-        deadline,
-    };
+    let exchange =
+        Exchange { head: &head, upload: &upload, target: &target, asked: &asked, peer, deadline };
     let shows_headers = runtime.config.gateway().response_headers;
     let mut cause: Option<Cause> = None;
     let mut held = None;

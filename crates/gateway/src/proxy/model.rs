@@ -1,9 +1,13 @@
-//! Which model a request names, read from its body without changing a byte of it.
+//! Which model a request names, read from its body without changing a byte of it; and the one change
+//! that configuration can ask for, another name for the model.
+
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// A model's name is used as part of a circuit's name; longer ones are nobody's.
 const LONGEST: usize = 200;
@@ -13,6 +17,8 @@ const LONGEST: usize = 200;
 pub(crate) struct Asked {
     /// The model, if the body is JSON that names one.
     pub(crate) model: Option<String>,
+    /// Where its name stands in the body, quotes included.
+    pub(crate) place: Range<usize>,
     /// Whether the answer is to be a stream, if the body says so or not.
     pub(crate) stream: Option<bool>,
 }
@@ -81,28 +87,38 @@ impl Look {
 /// Finds out what is asked for.
 pub(crate) fn asked(body: &[u8], look: Look) -> Result<Asked, BadBody> {
     #[derive(Deserialize)]
-    struct Wanted {
-        model: Option<serde_json::Value>,
+    struct Wanted<'a> {
+        #[serde(borrow)]
+        model: Option<&'a RawValue>,
         stream: Option<serde_json::Value>,
     }
     if body.is_empty() {
         return Ok(Asked::default());
     }
-    let wanted: Wanted = match serde_json::from_slice(body) {
+    let wanted: Wanted<'_> = match serde_json::from_slice(body) {
         Ok(wanted) => wanted,
         Err(error) if look == Look::MustBeJson => {
             return Err(BadBody::Unreadable(format!("the body is not a JSON object: {error}")));
         }
         Err(_) => return Ok(Asked::default()),
     };
-    let model = match wanted.model {
-        None | Some(serde_json::Value::Null) => None,
-        Some(serde_json::Value::String(model)) => Some(checked(model)?),
-        Some(_) => {
-            return Err(BadBody::Unreadable("`model` must be a string".into()));
-        }
+    let stream = wanted.stream.and_then(|stream| stream.as_bool());
+    let Some(raw) = wanted.model else {
+        return Ok(Asked { stream, ..Asked::default() });
     };
-    Ok(Asked { model, stream: wanted.stream.and_then(|stream| stream.as_bool()) })
+    let Ok(model) = serde_json::from_str::<String>(raw.get()) else {
+        return Err(BadBody::Unreadable("`model` must be a string".into()));
+    };
+    // What was borrowed from the body stands in it.
+    let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
+    let place = start..start + raw.get().len();
+    Ok(Asked { model: Some(checked(model)?), place, stream })
+}
+
+/// The body with another name in the place of the model's, and no other byte changed.
+pub(crate) fn renamed(body: &[u8], place: &Range<usize>, name: &str) -> Bytes {
+    let name = serde_json::Value::from(name).to_string();
+    [&body[..place.start], name.as_bytes(), &body[place.end..]].concat().into()
 }
 
 fn checked(model: String) -> Result<String, BadBody> {
@@ -132,20 +148,30 @@ mod tests {
     #[test]
     fn finds_model_and_stream_wherever_they_stand() {
         let body = br#"{"messages":[{"model":"not this"}],"stream":true,"model":"gpt-4o"}"#;
-        let expected = Asked { model: Some("gpt-4o".into()), stream: Some(true) };
-        assert_eq!(asked(body, Look::MustBeJson), Ok(expected));
-        let plain = Asked { model: Some("llama3.1:8b".into()), stream: None };
-        assert_eq!(
-            asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, Look::MustBeJson),
-            Ok(plain)
-        );
+        let found = asked(body, Look::MustBeJson).unwrap();
+        assert_eq!((found.model.as_deref(), found.stream), (Some("gpt-4o"), Some(true)));
+        assert_eq!(&body[found.place], br#""gpt-4o""#);
+        let found = asked(br#"{"model":"llama3.1:8b","stream":"yes"}"#, Look::MustBeJson).unwrap();
+        assert_eq!((found.model.as_deref(), found.stream), (Some("llama3.1:8b"), None));
+    }
+
+    #[test]
+    fn another_name_changes_nothing_else() {
+        let body =
+            b"{ \"a\":\t[1.0, \"model\"],\n\"model\" : \"gpt\\u002d4o\" ,\"b\":\"\xc3\xa9\"}";
+        let found = asked(body, Look::MustBeJson).unwrap();
+        assert_eq!(found.model.as_deref(), Some("gpt-4o"));
+        let renamed = renamed(body, &found.place, "a \"b\"");
+        let expected =
+            b"{ \"a\":\t[1.0, \"model\"],\n\"model\" : \"a \\\"b\\\"\" ,\"b\":\"\xc3\xa9\"}";
+        assert_eq!(&renamed[..], expected);
     }
 
     #[test]
     fn json_by_another_name_is_json() {
         let look = Look::of(Some("application/x-www-form-urlencoded"));
-        let expected = Asked { model: Some("gpt-4o".into()), stream: None };
-        assert_eq!(asked(br#"{"model":"gpt-4o"}"#, look), Ok(expected));
+        let found = asked(br#"{"model":"gpt-4o"}"#, look).unwrap();
+        assert_eq!(found.model.as_deref(), Some("gpt-4o"));
         assert_eq!(asked(b"model=gpt-4o", look), Ok(Asked::default()));
     }
 
@@ -170,8 +196,9 @@ mod tests {
         let long = format!("{{\"model\": \"{}\"}}", "x".repeat(201));
         assert!(reason(long.as_bytes()).contains("201 bytes long"));
         assert!(reason(br#"{"model": "a", "model": "b"}"#).contains("duplicate field"));
+        // Depth costs no stack: what is not ours is passed over.
         let deep = "[".repeat(100_000);
-        assert!(reason(format!("{{\"model\":{deep}").as_bytes()).contains("recursion limit"));
-        assert!(reason(format!("{{\"a\":{deep}").as_bytes()).contains("EOF"), "but not ours");
+        assert!(reason(format!("{{\"model\":{deep}").as_bytes()).contains("EOF"));
+        assert!(reason(format!("{{\"a\":{deep}").as_bytes()).contains("EOF"));
     }
 }

@@ -62,7 +62,7 @@ impl Upload {
     /// The body for one attempt.
     pub(crate) fn body(&self) -> UploadBody {
         match self {
-            Upload::Whole(bytes) => UploadBody(self.clone(), Some(bytes.clone())),
+            Upload::Whole(bytes) => UploadBody::whole(bytes.clone()),
             Upload::Streamed(_) => UploadBody(self.clone(), None),
         }
     }
@@ -107,6 +107,13 @@ impl Upload {
                 }
             }
         }
+    }
+}
+
+impl UploadBody {
+    /// Something else than what the client sent.
+    pub(crate) fn whole(bytes: Bytes) -> UploadBody {
+        UploadBody(Upload::Whole(Bytes::new()), Some(bytes))
     }
 }
 
