@@ -262,7 +262,8 @@ fn change(client: &Admin, circuit: &Value, state: &str) {
     say!("explain  {}", circuit["explain"].as_str().unwrap_or_default());
     if let Ok(health) = client.get("/api/health/status") {
         let circuit = &health["circuit_breakers"]["circuit_breakers"][0];
-        say!("health   {} {}", health["status"], circuit["statistics"]);
+        let status = health["status"].as_str().unwrap_or_default();
+        say!("health   {status} {}", circuit["statistics"]);
     }
     if let Ok(metrics) = client.text("/metrics") {
         let lines = metrics.lines().filter(|line| {

@@ -59,7 +59,7 @@ fn table(circuits: &[Value]) -> String {
             text(&circuit["name"]),
             state(circuit),
             time(&circuit["in_state_seconds"]),
-            percent(&circuit["failure_ratio"]),
+            failures(circuit),
             text(&circuit["calls"]["admitted"]),
             text(&circuit["calls"]["rejected"]),
             next(circuit),
@@ -99,8 +99,14 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn percent(value: &Value) -> String {
-    format!("{:.1} %", value.as_f64().unwrap_or_default() * 100.0)
+/// The share of calls that fail. A phase other than closed has no window to have it from.
+fn failures(circuit: &Value) -> String {
+    match circuit["state"].as_str() {
+        Some("closed") => {
+            format!("{:.1} %", circuit["failure_ratio"].as_f64().unwrap_or_default() * 100.0)
+        }
+        _ => "–".into(),
+    }
 }
 
 fn time(value: &Value) -> String {
@@ -138,10 +144,11 @@ mod tests {
             circuit("down", "open", "degraded", json!({ "retry_after_seconds": 17 })),
             circuit("stuck", "open", "unhealthy", json!({ "retry_after_seconds": 61 })),
         ]);
-        let lines: Vec<&str> = text.lines().filter(|line| line.contains("12.5 %")).collect();
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("1204")).collect();
         assert!(lines[0].contains("stuck") && lines[0].contains("probe in 1 min"), "{text}");
         assert!(lines[1].contains("1 of 3 probes ok, 1 in flight"), "{text}");
         assert!(lines[2].contains("OPEN") && lines[2].contains("probe in 17 s"), "{text}");
-        assert!(lines[3].contains("fine") && lines[3].contains("1204"), "{text}");
+        assert!(lines[3].contains("fine") && lines[3].contains("12.5 %"), "{text}");
+        assert_eq!(text.matches("12.5 %").count(), 1, "only a closed circuit has a window: {text}");
     }
 }

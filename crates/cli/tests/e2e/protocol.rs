@@ -73,6 +73,19 @@ fn a_client_that_asks_whether_to_go_on_is_told_so() {
     assert_eq!(client.reply().status, 404);
 }
 
+/// As `curl --http2` does, which goes on in HTTP/1.1 if nobody takes the offer.
+#[test]
+fn an_offer_to_go_on_in_http_2_is_passed_over() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let offer = "GET /api/report HTTP/1.1\r\nHost: test\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+                 Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+    let reply = Client::of(&gateway).ask(offer);
+    assert_eq!((reply.status, reply.end), (200, End::Whole));
+    let headers = reply.json()["headers"].to_string().to_lowercase();
+    assert!(!headers.contains("upgrade") && !headers.contains("http2-settings"), "{headers}");
+}
+
 #[test]
 fn what_is_not_served_says_so_and_never_reaches_the_upstream() {
     let upstream = Upstream::start();

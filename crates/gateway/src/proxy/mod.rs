@@ -105,7 +105,7 @@ fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
         );
         return Some(refused);
     }
-    if headers.contains_key(UPGRADE) && names_upgrade(headers) {
+    if wants_upgrade(headers) {
         return Some(fallback::refusal(
             StatusCode::NOT_IMPLEMENTED,
             "Upgrade not supported",
@@ -115,13 +115,15 @@ fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
     None
 }
 
-fn names_upgrade(headers: &http::HeaderMap) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+/// Whether the client asks to go on in another protocol, and means it: `h2c` is an offer that
+/// clients make to everybody, and going on as before is a good answer (RFC 9110, section 7.8).
+fn wants_upgrade(headers: &http::HeaderMap) -> bool {
+    let words = |name| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty())
+    };
+    let nominated = words(CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade"));
+    nominated && words(UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
 }
 
 /// The host a request is for, in small letters and without its port.
