@@ -10,16 +10,23 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use crate::event::{Bus, What};
+use crate::sync::atomic::TURNS;
 use crate::{
     CircuitBreaker, Command, Jitter, Kind, ManualClock, PhaseName, Settings, SettingsBuilder,
 };
 
-/// Explores all interleavings with up to three preemptions.
+/// Explores interleavings: what loom finds worth trying with up to three preemptions, then every
+/// order of the atomic operations with up to two.
 fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.max_branches = 100_000;
-    builder.check(model);
+    let model = Arc::new(model);
+    for (turns, preemptions) in [(false, 3), (true, 2)] {
+        TURNS.set(turns);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.max_branches = 100_000;
+        let model = Arc::clone(&model);
+        builder.check(move || model());
+    }
 }
 
 const RECOVERY: Duration = Duration::from_secs(5);
