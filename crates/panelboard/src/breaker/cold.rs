@@ -304,7 +304,10 @@ impl Inner {
             cold.state.look(&settings, now, log);
             cold.settings = settings;
             inner.bus.push(inner.name.clone(), inner.clock.wall(now), What::Reconfigured);
-            inner.show_face(cold);
+            // A phase that begins with this is shown when its streak has been started, not before.
+            if log.is_empty() {
+                inner.show_face(cold);
+            }
             true
         });
         if changed {

@@ -170,6 +170,31 @@ fn b3_a_stale_failure_does_not_trip_the_next_phase() {
     });
 }
 
+/// B-9, B-12: when new settings decide the round, the first failure of the closed phase that
+/// follows counts, however soon it comes.
+#[test]
+fn b9_a_phase_that_reconfiguration_begins_misses_no_failure() {
+    explore(|| {
+        let (breaker, clock) = breaker(streak_only(1).success_threshold(2));
+        breaker.command(Command::Trip);
+        clock.advance(RECOVERY);
+        breaker.try_acquire().unwrap().success();
+        let other = breaker.clone();
+        let thread = thread::spawn(move || {
+            let easier = streak_only(1).success_threshold(1);
+            other.reconfigure(easier.build().unwrap());
+        });
+        if breaker.phase() == PhaseName::Closed {
+            breaker.try_acquire().unwrap().failure(Kind::Timeout);
+            thread.join().unwrap();
+            assert_eq!(breaker.snapshot().phase, PhaseName::Open);
+        } else {
+            thread.join().unwrap();
+            assert_eq!(breaker.snapshot().phase, PhaseName::Closed);
+        }
+    });
+}
+
 /// B-7: an abandoned probe gives its slot back, whoever is asking at that moment.
 #[test]
 fn b7_an_abandoned_probe_never_sticks() {
