@@ -173,6 +173,14 @@ impl Face {
         generation << EPOCH_BITS | u64::from(epoch) & ((1 << EPOCH_BITS) - 1)
     }
 
+    /// Whether a stamp was current before another was. Within a phase the epoch may have wrapped.
+    pub(crate) fn stamp_precedes(stamp: u64, other: u64) -> bool {
+        let epochs = 1 << EPOCH_BITS;
+        let (phase, other_phase) = (stamp >> EPOCH_BITS, other >> EPOCH_BITS);
+        let ahead = other.wrapping_sub(stamp) % epochs;
+        phase < other_phase || phase == other_phase && (1..epochs / 2).contains(&ahead)
+    }
+
     fn place(self) -> usize {
         (self.0 >> PLACE_AT) as usize & 1
     }

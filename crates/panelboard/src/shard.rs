@@ -7,6 +7,7 @@
 use panelboard_core::window::{KindTally, cell};
 use panelboard_core::{Kind, Reason, Tally, Tick};
 
+use crate::face::Face;
 use crate::slot::{self, OVERFLOW, OWNED};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Lazy, Mutex, lock};
@@ -323,7 +324,7 @@ impl Shard {
 
     /// Counts the end of a call in the window.
     pub(crate) fn end(&self, frame: Frame, now: Tick, failure: Option<Kind>) {
-        let bucket = self.bucket(frame.stamp, || frame.width, now);
+        let Some(bucket) = self.bucket_in_turn(frame, now) else { return };
         let window = &self.window;
         add(&window.ends);
         match failure {
@@ -338,8 +339,17 @@ impl Shard {
     /// Counts in the window how fast a call was.
     #[inline]
     pub(crate) fn speed(&self, frame: Frame, now: Tick, slow: bool) {
-        let bucket = self.bucket(frame.stamp, || frame.width, now);
+        let Some(bucket) = self.bucket_in_turn(frame, now) else { return };
         bump(if slow { &self.window.slow } else { &self.window.fast }, bucket);
+    }
+
+    /// As [`bucket`](Self::bucket), also for the overflow shard: `None` if another of its writers
+    /// has already come with a later frame. What belongs to this one does not count any more, and
+    /// must not take the place of what does.
+    #[inline]
+    fn bucket_in_turn(&self, frame: Frame, now: Tick) -> Option<Bucket> {
+        let over = Face::stamp_precedes(frame.stamp, self.window.stamp.load(Ordering::Relaxed));
+        (!over).then(|| self.bucket(frame.stamp, || frame.width, now))
     }
 
     /// The bucket for `now`, never an older one than before.
@@ -438,4 +448,41 @@ fn clear(ring: &Ring) {
 
 fn sum(ring: &Ring, newest: u32) -> u64 {
     ring.iter().map(|word| cell::live(word.load(Ordering::Relaxed), newest)).sum()
+}
+
+#[cfg(all(test, not(panelboard_loom)))]
+mod tests {
+    use super::*;
+
+    /// The overflow shard has many writers: one that was held up between looking at the face and
+    /// its turn comes with the frame of a phase or window that is over.
+    #[test]
+    fn b12_a_straggler_leaves_the_cells_of_the_present_window_alone() {
+        slot::pretend(OVERFLOW);
+        let now = Tick::from_nanos(5_000);
+        let frame = |(generation, epoch)| {
+            let stamp = Face::stamp_of(generation, epoch);
+            Frame { stamp, width: 1_000 }
+        };
+        for (over, present) in [
+            ((1, 0), (2, 0)),
+            ((1, 7), (2, 7)),
+            ((2, 0), (2, 1)),
+            ((2, 8_191), (2, 8_192)),
+            ((2, u16::MAX), (2, 0)),
+        ] {
+            let shards = Shards::new();
+            shards.write(|shard| shard.end(frame(over), now, None));
+            for _ in 0..3 {
+                shards.write(|shard| shard.end(frame(present), now, Some(Kind::Timeout)));
+                shards.write(|shard| shard.speed(frame(present), now, true));
+            }
+            shards.write(|shard| shard.end(frame(over), now, Some(Kind::Connect)));
+            shards.write(|shard| shard.speed(frame(over), now, true));
+            let expected = Tally { calls: 3, failures: 3, timed: 3, slow: 3 };
+            assert_eq!(shards.tally(frame(present), now), expected, "{over:?}, {present:?}");
+            assert_eq!(shards.ends(frame(present)), 3);
+            assert_eq!(shards.kinds(frame(present), now)[Kind::Connect.index()], 0);
+        }
+    }
 }
