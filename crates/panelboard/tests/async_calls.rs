@@ -141,6 +141,26 @@ async fn b7_a_panic_counts_even_if_the_future_is_dropped_later() {
     assert_eq!((counters.failures[Kind::Panic.index()], counters.neutral), (1, 0));
 }
 
+/// B-7, T5: a call that is dropped because something beside it panicked was cancelled; its own
+/// callee did not panic.
+#[tokio::test(start_paused = true)]
+async fn b7_a_panic_beside_a_call_cancels_it() {
+    let breaker = breaker(Settings::builder().failure_threshold(1));
+    let guarded = breaker.clone();
+    let task = tokio::spawn(async move {
+        let call = guarded.call_async(pending::<Result<(), ()>>());
+        let beside = async {
+            sleep(secs(1)).await;
+            panic!("out of order")
+        };
+        tokio::join!(call, beside)
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.counters.neutral, snapshot.counters.failure()), (1, 0));
+    assert_eq!(snapshot.phase, PhaseName::Closed);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_classifier_decides_what_counts() {
     let breaker = breaker(Settings::builder().failure_threshold(1));

@@ -30,9 +30,21 @@ enum Stage<'a> {
     /// Not polled yet.
     New,
     /// Let through, and found pending.
-    Running(Permit<'a>),
+    Running(Parked<'a>),
     /// Ready.
     Done,
+}
+
+/// The permit of a call that is not being polled. If it is dropped, the call was cancelled, even
+/// while the thread unwinds: its own callee is not what panicked.
+struct Parked<'a>(Option<Permit<'a>>);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.0.take() {
+            permit.neutral();
+        }
+    }
 }
 
 impl<'a, F, C> GuardedCall<'a, F, C> {
@@ -54,13 +66,16 @@ where
         let this = self.project();
         // An executor may drop a future long after its poll panicked, when the panic is no longer
         // to be seen. So the permit leaves the future while user code runs: unwinding drops it.
-        let mut permit = match std::mem::replace(this.stage, Stage::Done) {
+        let permit = match std::mem::replace(this.stage, Stage::Done) {
             Stage::New => match this.breaker.admit(None) {
-                Ok(claim) => Permit::new(this.breaker, claim),
+                Ok(claim) => Some(Permit::new(this.breaker, claim)),
                 Err(rejected) => return Poll::Ready(Err(Error::Rejected(rejected))),
             },
-            Stage::Running(permit) => permit,
-            Stage::Done => panic!("a guarded call was polled after it was ready"),
+            Stage::Running(mut parked) => parked.0.take(),
+            Stage::Done => None,
+        };
+        let Some(mut permit) = permit else {
+            panic!("a guarded call was polled after it was ready");
         };
         if let Poll::Ready(result) = this.call.poll(cx) {
             permit.record(this.classify.classify(&result));
@@ -70,7 +85,7 @@ where
             permit.record(Outcome::failure(Kind::Timeout));
             return Poll::Ready(Err(Error::TimedOut));
         }
-        *this.stage = Stage::Running(permit);
+        *this.stage = Stage::Running(Parked(Some(permit)));
         Poll::Pending
     }
 }
