@@ -9,6 +9,10 @@ use crate::{Settings, Tick};
 /// (or after one lease, if that is longer: a slow dependency must be able to answer one probe).
 pub const STALLED_AFTER: Duration = Duration::from_secs(30);
 
+/// Bits of a probe's number, so that shells know how much room a ticket needs. Numbers start over:
+/// a result would have to miss four million probes of its round to be taken for another's.
+pub const PROBE_BITS: u32 = 22;
+
 /// One round of probes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Round {
@@ -66,7 +70,7 @@ impl Round {
             return Err(self.leases.iter().map(|lease| lease.until).min().unwrap_or(now));
         }
         let probe = self.next_probe;
-        self.next_probe += 1;
+        self.next_probe = (probe + 1) % (1 << PROBE_BITS);
         self.leases.push(Lease { probe, until: now.after(lease), voted: false });
         self.stalled_at.get_or_insert(now.after(lease.max(STALLED_AFTER)));
         Ok(probe)
@@ -152,5 +156,22 @@ impl Round {
     /// Probes that failed.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pushback without pacing keeps a round going for as long as it lasts.
+    #[test]
+    fn a_round_never_runs_out_of_probe_numbers() {
+        let (settings, lease) = (Settings::default(), Duration::from_secs(30));
+        let mut round = Round::default();
+        for _ in 0..=1_u64 << PROBE_BITS {
+            let probe = round.admit(&settings, Tick::ZERO, lease).unwrap();
+            assert_eq!(probe >> PROBE_BITS, 0, "a ticket has room for no larger one");
+            assert_eq!(round.give_back(probe, Tick::ZERO), Returned::WithVote);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use panelboard_core::round::PROBE_BITS;
 use panelboard_core::state::Role;
 use panelboard_core::{Tick, Ticket};
 
@@ -14,15 +15,15 @@ pub(crate) struct Claim {
     started: Option<NonZeroU64>,
 }
 
-// The ticket, from the lowest bit: role (2), probe (22), generation (40). A round that lends more
-// than four million slots, or a breaker that changes phase a million million times, is not to be.
+// The ticket, from the lowest bit: role (2), probe (22), generation (40). A breaker that changes
+// phase a million million times is not to be.
 const VOTER: u64 = 0;
 const PROBE: u64 = 1;
 const BYSTANDER: u64 = 2;
 const ROLE: u64 = 0b11;
 const PROBE_AT: u32 = 2;
-const PROBE_MASK: u64 = (1 << 22) - 1;
-pub(crate) const GENERATION_AT: u32 = 24;
+const PROBE_MASK: u64 = (1 << PROBE_BITS) - 1;
+pub(crate) const GENERATION_AT: u32 = PROBE_AT + PROBE_BITS;
 
 impl Claim {
     #[inline]
