@@ -19,7 +19,8 @@ pub const fn width_of(window: Duration) -> u64 {
 }
 
 /// The number of the bucket that `now` falls into. It wraps after 2³² buckets: with the finest
-/// width (10 ms) a cell would have to lie untouched for 6.8 years to be taken for a fresh one.
+/// width (10 ms) a cell would have to lie untouched for 497 days, give or take a window, to be taken
+/// for a fresh one.
 pub const fn number(now: Tick, width: u64) -> u32 {
     (now.as_nanos() / width) as u32
 }
@@ -42,10 +43,11 @@ pub const fn bump(cell: u64, number: u32) -> u64 {
 
 /// What the cell holds for a window whose newest bucket is `newest`.
 ///
-/// A cell ahead of `newest` counts: another thread's clock reading was later than ours.
+/// A cell ahead of `newest` counts, too: another thread's clock reading was later than ours. But no
+/// further than a window, or one that was left alone for 2³¹ buckets would seem to be ahead.
 pub const fn live(cell: u64, newest: u32) -> u64 {
     let age = newest.wrapping_sub((cell >> 32) as u32).cast_signed();
-    if age < const { BUCKETS as u32 }.cast_signed() { cell & 0xffff_ffff } else { 0 }
+    if age.unsigned_abs() < BUCKETS as u32 { cell & 0xffff_ffff } else { 0 }
 }
 
 #[cfg(test)]
@@ -60,6 +62,15 @@ mod tests {
         assert_eq!(live(cell, 17), 0, "ten buckets later it is too old");
         assert_eq!(live(cell, 6), 2, "a later clock reading counts");
         assert_eq!(live(bump(cell, 17), 17), 1);
+    }
+
+    /// A thread that was idle for most of a year left a failure in its cell.
+    #[test]
+    fn a_cell_that_was_left_alone_for_long_is_old_and_not_ahead() {
+        let cell = bump(0, 7);
+        for later in [10, 1 << 31, (1 << 31) + 100, u32::MAX - 100] {
+            assert_eq!(live(cell, 7_u32.wrapping_add(later)), 0, "{later} buckets later");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ type Ring = [u64; BUCKETS];
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TimeWindow {
     width: u64,
-    newest: u32,
+    /// The latest bucket there was a call in, by its number before that is cut to fit a cell.
+    newest: u64,
     ends: u64,
     success: Ring,
     failure: Ring,
@@ -96,11 +97,8 @@ impl TimeWindow {
 
     /// The bucket for `now`, never an older one than before.
     fn advance(&mut self, now: Tick) -> u32 {
-        let number = cell::number(now, self.width);
-        if number.wrapping_sub(self.newest).cast_signed() > 0 {
-            self.newest = number;
-        }
-        self.newest
+        self.newest = self.newest.max(now.as_nanos() / self.width);
+        self.newest as u32
     }
 }
 
@@ -143,5 +141,19 @@ mod tests {
         window.record_end(at(50), Some(Kind::Other(crate::OtherKind::UNNAMED)));
         assert_eq!(window.tally(at(100)).calls, 2);
         assert_eq!(window.tally(at(109)).calls, 2);
+    }
+
+    /// B-8: uptimes of years, in windows of the finest buckets.
+    #[test]
+    fn b8_slides_however_long_the_clock_has_run() {
+        for start in [1_u64 << 31, (1 << 32) - 5, 1 << 32, 1 << 40] {
+            let tenths = |n: u64| Tick::from_nanos((start + n) * 10_000_000);
+            let mut window = TimeWindow::new(Duration::from_millis(100));
+            window.record_end(tenths(0), Some(Kind::Timeout));
+            assert_eq!(window.tally(tenths(9)).failures, 1);
+            assert_eq!(window.tally(tenths(10)).failures, 0);
+            window.record_end(tenths(10), Some(Kind::Timeout));
+            assert_eq!(window.tally(tenths(19)).failures, 1);
+        }
     }
 }
