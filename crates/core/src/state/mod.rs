@@ -15,6 +15,8 @@
 //! Every entry into a phase raises the generation. A ticket carries the generation it was issued
 //! under, and a result whose generation is not current has no vote.
 
+#[cfg(test)]
+mod tests;
 mod types;
 
 use alloc::vec::Vec;
@@ -202,10 +204,8 @@ impl State {
             (Phase::HalfOpen(round), Role::Probe(probe)) => Some(round.give_back(probe, now)),
             _ => None,
         };
-        match slot {
-            Some(Returned::Expired) => return Verdict::Late,
-            Some(Returned::Voted) => return Verdict::Counted,
-            Some(Returned::WithVote) | None => {}
+        if slot == Some(Returned::Expired) {
+            return Verdict::Late;
         }
         if !weighs {
             return Verdict::NoVote;
@@ -220,6 +220,9 @@ impl State {
             }
             Outcome::Success => self.pace.succeed(),
             Outcome::Failure { .. } | Outcome::Neutral => {}
+        }
+        if slot == Some(Returned::Voted) {
+            return Verdict::Counted;
         }
         let Phase::HalfOpen(round) = &mut self.phase else { return Verdict::Weigh };
         // With a slow rule a slow probe is no sign of recovery, or the breaker would flap.
@@ -252,7 +255,8 @@ impl State {
     ) -> Verdict {
         self.look(settings, now, log);
         let current = ticket.generation == self.generation;
-        if !current || ticket.role == Role::Bystander || !self.mode(settings).weighs() {
+        let weighs = self.mode(settings).weighs() && settings.has_slow_rule();
+        if !current || ticket.role == Role::Bystander || !weighs {
             return Verdict::NoVote;
         }
         match (&mut self.phase, ticket.role) {
