@@ -304,9 +304,10 @@ impl State {
         if !matches!(self.phase, Phase::Closed) || !self.mode(settings).weighs() {
             return;
         }
-        let long = now.since(self.entered) >= self.last_open.saturating_mul(10);
-        self.failed_recoveries =
-            if proven || long { 0 } else { self.failed_recoveries.saturating_add(1) };
+        self.failed_recoveries = match proven || self.has_been_healthy(now) {
+            true => 0,
+            false => self.failed_recoveries.saturating_add(1),
+        };
         let opening = Opening { ordered: None, hint: believed(settings, now, hint) };
         self.enter(Phase::Open(opening), now, Cause::Tripped(fired), log);
     }
@@ -363,10 +364,19 @@ impl State {
                 opening.hint = opening.hint.max(until);
             }
             Phase::Closed | Phase::HalfOpen(_) => {
+                if self.has_been_healthy(now) {
+                    self.failed_recoveries = 0;
+                }
                 let opening = Opening { ordered: time, hint: None };
                 self.enter(Phase::Open(opening), now, Cause::Ordered, log);
             }
         }
+    }
+
+    /// Whether it has been closed for so long that the last incident is over and done with.
+    fn has_been_healthy(&self, now: Tick) -> bool {
+        let closed = matches!(self.phase, Phase::Closed);
+        closed && now.since(self.entered) >= self.last_open.saturating_mul(10)
     }
 
     fn reopen(&mut self, now: Tick, hint: Option<Tick>, log: &mut Vec<Change>) {

@@ -87,3 +87,23 @@ fn a_pushback_paces_though_its_probe_was_found_slow() {
     let round = subject.state.round().unwrap();
     assert_eq!((round.successes(), round.failures()), (0, 1));
 }
+
+/// As if a rule had fired: what failed before a long time of health is over and done with.
+#[test]
+fn an_ordered_trip_after_long_health_opens_for_the_first_wait() {
+    let mut subject = Subject::new(builder().success_threshold(1));
+    subject.trip(at(0));
+    // Fails at 5, 15 and 35; recovers at 75.
+    for now in [5, 15, 35] {
+        let probe = subject.acquire(at(now));
+        let _ = subject.settle(at(now), probe, Outcome::failure(Kind::Timeout));
+    }
+    let probe = subject.acquire(at(75));
+    let _ = subject.settle(at(75), probe, Outcome::Success);
+    let mut soon = Subject { settings: subject.settings, state: subject.state.clone() };
+    soon.command(at(80), Command::Trip);
+    assert_eq!(soon.opens_for(at(80)), secs(40), "an order is no failed recovery");
+    subject.command(at(475), Command::Trip);
+    assert_eq!(subject.state.failed_recoveries(), 0);
+    assert_eq!(subject.opens_for(at(475)), secs(5));
+}
