@@ -145,12 +145,21 @@ impl Registry {
         };
         listed.breakers.retain(|name, _| stays(name));
         listed.families.retain(|name, _| stays(name));
-        let breakers: Vec<CircuitBreaker> = listed.breakers.values().cloned().collect();
-        let families: Vec<Family> = listed.families.values().cloned().collect();
         for name in catalog.circuits.keys() {
             self.get_or_create(&mut listed, name);
         }
-        // Reconfiguring wakes subscribers, which is foreign code: not under a lock.
+        drop(listed);
+        // Reconfiguring wakes subscribers, which is foreign code: not under a lock. So others may
+        // apply theirs meanwhile, and whoever finds that it is no longer the last makes up for it.
+        while !Arc::ptr_eq(&self.reconfigure_all(), &self.catalog()) {}
+    }
+
+    /// Runs every circuit on the settings last applied, and says which those were.
+    fn reconfigure_all(&self) -> Arc<Catalog> {
+        let listed = self.read();
+        let catalog = Arc::clone(&listed.catalog);
+        let breakers: Vec<CircuitBreaker> = listed.breakers.values().cloned().collect();
+        let families: Vec<Family> = listed.families.values().cloned().collect();
         drop(listed);
         for breaker in breakers {
             breaker.reconfigure(catalog.settings(breaker.name()));
@@ -158,6 +167,7 @@ impl Registry {
         for family in families {
             family.reconfigure(&catalog);
         }
+        catalog
     }
 
     /// The settings of every circuit, as last applied.

@@ -94,3 +94,43 @@ fn a_family_has_a_breaker_for_each_key_up_to_its_bound() {
     assert!(registry.find("llm/openai/o1-preview").is_none() && registry.families().is_empty());
     assert_eq!((family.len(), slow.snapshot().streak), (2, 3));
 }
+
+/// Configurations may come from several places at once: a file that changes and an operator.
+#[test]
+fn b9_configurations_applied_at_once_leave_every_breaker_on_the_last() {
+    let catalogs = [2, 3].map(|threshold| {
+        let mut catalog = catalog(threshold);
+        for n in 0..100 {
+            let settings = Settings::builder().failure_threshold(threshold).build().unwrap();
+            catalog.circuits.insert(format!("c{n}"), settings);
+        }
+        catalog
+    });
+    let registry = Registry::from_config(&catalogs[0]);
+    let family = registry.keyed("search");
+    let key = family.breaker(&["known"]);
+    for round in 0..500 {
+        let start = std::sync::Barrier::new(catalogs.len());
+        std::thread::scope(|scope| {
+            for catalog in &catalogs {
+                let (registry, start) = (&registry, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    registry.apply(catalog);
+                });
+            }
+        });
+        let last = registry.catalog();
+        let stale: Vec<_> = registry.snapshots();
+        let stale: Vec<_> = stale
+            .iter()
+            .filter(|seen| !seen.name.contains('/') && seen.settings != last.settings(&seen.name))
+            .map(|seen| &seen.name)
+            .collect();
+        assert!(stale.is_empty(), "{stale:?} in round {round}");
+        let new = family.breaker(&[&round.to_string()]);
+        for key in [&key, &new] {
+            assert_eq!(key.snapshot().settings, last.settings("search"), "in round {round}");
+        }
+    }
+}
