@@ -97,9 +97,11 @@ impl HotCell {
         match started {
             Some(started) if hot.timed() => {
                 let took = now.as_nanos().saturating_sub(started.as_nanos());
-                match took >= self.slow_after.load(Ordering::Relaxed) {
-                    true => Speed::Slow,
-                    false => Speed::Fast,
+                match self.slow_after.load(Ordering::Relaxed) {
+                    // The rule was switched off after `hot` was read.
+                    0 => Speed::Unjudged,
+                    bound if took >= bound => Speed::Slow,
+                    _ => Speed::Fast,
                 }
             }
             _ => Speed::Unjudged,
@@ -162,5 +164,22 @@ impl Recorder {
             WindowSpec::Time(_) => Recorder::Shards,
             WindowSpec::Calls(_) => Recorder::Locked,
         }
+    }
+}
+
+#[cfg(all(test, not(panelboard_loom)))]
+mod tests {
+    use super::*;
+
+    /// A call that has read the word of the settings before they changed.
+    #[test]
+    fn no_call_is_slow_by_a_rule_that_was_just_switched_off() {
+        let secs = Duration::from_secs;
+        let timed = Settings::builder().slow_call_duration(secs(9)).build().unwrap();
+        let cell = HotCell::new(&timed);
+        let (before, now) = (cell.load(), Tick::ZERO.after(secs(1)));
+        assert_eq!(cell.speed(before, Some(Tick::ZERO), now), Speed::Fast);
+        cell.publish(&Settings::default());
+        assert_eq!(cell.speed(before, Some(Tick::ZERO), now), Speed::Unjudged);
     }
 }
