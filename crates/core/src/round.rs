@@ -100,6 +100,11 @@ impl Round {
         true
     }
 
+    /// Whether this probe was found slow while it ran, and still holds its slot.
+    pub fn has_voted(&self, probe: u32) -> bool {
+        self.leases.iter().any(|lease| lease.probe == probe && lease.voted)
+    }
+
     /// A probe that takes long makes progress: from now on it may hold its slot for `lease`, and
     /// as long as it does the round is not stalled.
     pub fn renew(&mut self, probe: u32, now: Tick, lease: Duration) {

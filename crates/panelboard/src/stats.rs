@@ -39,11 +39,11 @@ pub struct Recoveries {
 pub struct ProbeCounts {
     /// They counted for closing.
     pub success: u64,
-    /// They counted against it.
+    /// They counted against it: failed, or slow.
     pub failure: u64,
     /// They said nothing: cancelled, pushed back, or given while a mode was forced.
     pub neutral: u64,
-    /// Their lease had run out.
+    /// Their lease had run out, or their round was over.
     pub expired: u64,
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use panelboard::event::Bus;
+use panelboard::event::{Bus, LastError};
 use panelboard::{
-    Cause, CircuitBreaker, Command, Error, Health, Jitter, Kind, ManualClock, Mode, Order, Outcome,
-    PhaseName, Reason, Rule, Settings, SettingsBuilder, kinds,
+    Cause, CircuitBreaker, Command, Error, ErrorDetail, Health, Jitter, Kind, ManualClock, Mode,
+    Order, Outcome, PhaseName, Reason, Rule, Settings, SettingsBuilder, kinds,
 };
 
 fn secs(n: u64) -> Duration {
@@ -320,6 +320,59 @@ fn user_named_kinds_are_kept_apart_in_errors() {
     breaker.try_acquire().unwrap().failure(kinds::named("lock_wait"));
     let error = &breaker.snapshot().errors[0];
     assert_eq!(error.label(), "lock_wait");
+}
+
+/// What a breaker knew when it tripped includes the failure that tripped it, whatever window it
+/// looks back over.
+#[test]
+fn a_trip_record_has_the_failure_that_tripped() {
+    for settings in [Settings::builder(), Settings::builder().window(10_u32)] {
+        let (breaker, clock) = breaker(settings.failure_threshold(2).success_threshold(1));
+        let detail = ErrorDetail::new().status(503);
+        fail(&breaker, 1);
+        let failure = Outcome::failure(Kind::ServerError);
+        breaker.try_acquire().unwrap().record_with(failure, &detail);
+        let labels = || {
+            let record = breaker.snapshot().last.unwrap();
+            record.errors.iter().map(LastError::label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(), ["timeout", "HTTP 503"]);
+        // So does that of a probe that failed.
+        clock.advance(secs(5));
+        fail(&breaker, 1);
+        assert_eq!(labels(), ["timeout", "HTTP 503", "timeout"]);
+        assert_eq!(breaker.snapshot().errors.len(), 3, "and each is kept once");
+    }
+}
+
+/// A slow success is no sign of recovery, so it counts against closing; so does a probe that was
+/// found slow while it ran.
+#[test]
+fn probes_are_counted_as_they_voted() {
+    let settings = Settings::builder().slow_call_duration(secs(2));
+    let (breaker, clock) = breaker(settings.success_threshold(1).probe_calls(4));
+    fail(&breaker, 5);
+    clock.advance(secs(5));
+    for wait in [1, 2] {
+        let probe = breaker.try_acquire().unwrap();
+        clock.advance(secs(wait));
+        probe.pushback(Some(Duration::ZERO));
+    }
+    let slow = breaker.try_acquire().unwrap();
+    clock.advance(secs(2));
+    slow.success();
+    let mut slow = breaker.try_acquire().unwrap();
+    slow.mark_slow();
+    slow.success();
+    let mut slow = breaker.try_acquire().unwrap();
+    slow.mark_slow();
+    drop(slow);
+    let seen = breaker.snapshot();
+    assert_eq!(seen.probes.map(|probes| (probes.successes, probes.failures)), Some((0, 3)));
+    let probes = seen.stats.probes;
+    assert_eq!((probes.success, probes.failure, probes.neutral), (0, 3, 2));
+    succeed(&breaker, 1);
+    assert_eq!(breaker.snapshot().stats.probes.success, 1);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::event::{LastError, Order, TripRecord, What};
 use crate::face::Door;
 use crate::hot::Recorder;
 use crate::permit::ErrorDetail;
-use crate::shard::Shard;
+use crate::shard::{RECENT, Shard};
 use crate::stats::Stats;
 use crate::streak::{Judging, Next};
 use crate::sync::lock;
@@ -59,18 +59,36 @@ impl Cold {
         self.rare.get_or_insert_default()
     }
 
-    fn count_probe(&mut self, ticket: Ticket, outcome: Outcome, verdict: Verdict) {
+    /// Counts how a probe ended. `against`: whatever came of it, it was slow.
+    fn count_probe(&mut self, ticket: Ticket, outcome: Outcome, against: bool, verdict: Verdict) {
         if let Role::Probe(_) = ticket.role {
             let probes = &mut self.rare().stats.probes;
-            match (verdict, outcome) {
-                (Verdict::Late, _) => probes.expired += 1,
-                (Verdict::NoVote, _) | (_, Outcome::Neutral | Outcome::Pushback { .. }) => {
-                    probes.neutral += 1;
-                }
-                (_, Outcome::Success) => probes.success += 1,
-                (_, Outcome::Failure { .. }) => probes.failure += 1,
-            }
+            let count = match (verdict, outcome) {
+                (Verdict::Late, _) => &mut probes.expired,
+                (Verdict::NoVote, _) => &mut probes.neutral,
+                _ if against => &mut probes.failure,
+                (_, Outcome::Neutral | Outcome::Pushback { .. }) => &mut probes.neutral,
+                (_, Outcome::Success) => &mut probes.success,
+                (_, Outcome::Failure { .. }) => &mut probes.failure,
+            };
+            *count += 1;
         }
+    }
+
+    /// Whether this probe has been found slow while it ran.
+    fn has_voted(&self, ticket: Ticket) -> bool {
+        match (self.state.round(), ticket.role) {
+            (Some(round), Role::Probe(probe)) => round.has_voted(probe),
+            _ => false,
+        }
+    }
+
+    pub(super) fn remember(&mut self, error: LastError) {
+        let details = &mut self.rare().details;
+        if details.len() == RECENT {
+            details.pop_front();
+        }
+        details.push_back(error);
     }
 }
 
@@ -145,17 +163,27 @@ impl Inner {
         detail: Option<&ErrorDetail>,
     ) {
         let (ticket, started) = (claim.ticket(), claim.started());
-        let (verdict, speed, now) = self.locked(|inner, cold, log| {
+        let (verdict, speed) = self.locked(|inner, cold, log| {
             let now = inner.clock.now();
             let speed = inner.hot.speed(inner.hot.load(), started, now);
+            let pushback = matches!(outcome, Outcome::Pushback { .. });
+            let against = cold.has_voted(ticket) || (speed == Speed::Slow && !pushback);
             let verdict = cold.state.settle(&cold.settings, now, ticket, (outcome, speed), log);
-            cold.count_probe(ticket, outcome, verdict);
+            cold.count_probe(ticket, outcome, against, verdict);
+            // Before it is weighed, for it may trip, and then it belongs into the record.
+            if let Outcome::Failure { kind, .. } = outcome
+                && verdict != Verdict::Late
+            {
+                match detail {
+                    Some(detail) => cold.remember(detail.to_error(inner.clock.wall(now), kind)),
+                    None => inner.shards.write(|shard| shard.remember(kind, now)),
+                }
+            }
             if verdict == Verdict::Weigh {
                 inner.weigh(cold, (ticket, outcome, speed), now, log);
             }
-            (verdict, speed, now)
+            (verdict, speed)
         });
-        let detailed = detail.is_some();
         self.shards.write(|shard| {
             if speed == Speed::Slow {
                 shard.slow();
@@ -163,21 +191,11 @@ impl Inner {
             match outcome {
                 _ if verdict == Verdict::Late => shard.late(),
                 Outcome::Success => shard.success(),
-                Outcome::Failure { kind, .. } => {
-                    shard.failure(kind);
-                    if !detailed {
-                        shard.remember(kind, now);
-                    }
-                }
+                Outcome::Failure { kind, .. } => shard.failure(kind),
                 Outcome::Neutral => shard.neutral(),
                 Outcome::Pushback { .. } => shard.pushback(),
             }
         });
-        if let (Outcome::Failure { kind, .. }, Some(detail)) = (outcome, detail)
-            && verdict != Verdict::Late
-        {
-            self.remember(kind, detail, now);
-        }
     }
 
     /// A running call has passed the slow bound.

@@ -129,12 +129,7 @@ impl Inner {
 
     pub(super) fn remember(&self, kind: Kind, detail: &ErrorDetail, now: Tick) {
         let error = detail.to_error(self.clock.wall(now), kind);
-        let mut cold = lock(&self.cold);
-        let details = &mut cold.rare().details;
-        if details.len() == RECENT {
-            details.pop_front();
-        }
-        details.push_back(error);
+        lock(&self.cold).remember(error);
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
