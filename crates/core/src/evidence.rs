@@ -127,3 +127,58 @@ pub fn fills_a_window(settings: &Settings, closed_for: Duration, ends: u64) -> b
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SettingsBuilder;
+
+    fn settings(builder: SettingsBuilder) -> Settings {
+        builder.min_calls(4).build().unwrap()
+    }
+
+    fn after_calls(settings: &Settings, calls: u32) -> Evidence {
+        let mut evidence = Evidence::new(settings);
+        for _ in 0..calls {
+            let fired = evidence.record(settings, Tick::ZERO, Outcome::Success, Speed::Unjudged);
+            assert_eq!(fired, None);
+        }
+        evidence
+    }
+
+    #[test]
+    fn a_whole_time_window_with_enough_calls_is_proof() {
+        let secs = Duration::from_secs;
+        let ten = settings(Settings::builder().window(secs(10)));
+        let fills = |calls, closed_for| after_calls(&ten, calls).fills_a_window(&ten, closed_for);
+        assert!(fills(4, secs(10)));
+        assert!(!fills(4, secs(9)), "not whole");
+        assert!(!fills(3, secs(10)), "too few calls");
+        let off = settings(Settings::builder().failure_rate(None));
+        assert!(!after_calls(&off, 9).fills_a_window(&off, secs(99)), "nobody looks at it");
+    }
+
+    #[test]
+    fn a_full_window_over_calls_is_proof() {
+        let last = |calls: u32| settings(Settings::builder().window(calls));
+        let fills = |settings: &Settings, calls| {
+            after_calls(settings, calls).fills_a_window(settings, Duration::ZERO)
+        };
+        assert!(fills(&last(5), 5));
+        assert!(!fills(&last(5), 4), "not full");
+        assert!(!fills(&last(3), 9), "too short for a rate rule");
+        let off = settings(Settings::builder().window(5_u32).failure_rate(None));
+        assert!(!fills(&off, 9), "nobody looks at it");
+    }
+
+    /// A success may be left out only if it would change neither window nor streak.
+    #[test]
+    fn only_a_window_full_of_successes_after_one_is_saturated() {
+        let rule = settings(Settings::builder().window(4_u32));
+        assert!(!after_calls(&rule, 3).is_saturated_with_success(&rule));
+        let mut evidence = after_calls(&rule, 4);
+        assert!(evidence.is_saturated_with_success(&rule));
+        evidence.set_streak(1);
+        assert!(!evidence.is_saturated_with_success(&rule), "a success would end the streak");
+    }
+}

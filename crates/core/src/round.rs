@@ -168,10 +168,40 @@ impl Round {
 mod tests {
     use super::*;
 
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn at(n: u64) -> Tick {
+        Tick::ZERO.after(secs(n))
+    }
+
+    /// B-3: from the moment the lease ends, when the slot may be another's, there is no vote left.
+    #[test]
+    fn b3_a_lease_ends_on_time() {
+        let settings = Settings::default();
+        let mut round = Round::default();
+        let probe = round.admit(&settings, at(0), secs(30)).unwrap();
+        assert_eq!(round.clone().give_back(probe, at(29)), Returned::WithVote);
+        assert_eq!(round.clone().give_back(probe, at(30)), Returned::Expired);
+        assert!(round.clone().vote_slow(probe, at(29)));
+        assert!(!round.vote_slow(probe, at(30)));
+        assert_eq!(round.failures(), 0);
+    }
+
+    #[test]
+    fn a_round_stalls_after_30_s_or_one_lease() {
+        for (lease, stalled) in [(secs(5), at(32)), (secs(30), at(32)), (secs(90), at(92))] {
+            let mut round = Round::default();
+            round.admit(&Settings::default(), at(2), lease).unwrap();
+            assert_eq!(round.stalled_at(), Some(stalled));
+        }
+    }
+
     /// Pushback without pacing keeps a round going for as long as it lasts.
     #[test]
     fn a_round_never_runs_out_of_probe_numbers() {
-        let (settings, lease) = (Settings::default(), Duration::from_secs(30));
+        let (settings, lease) = (Settings::default(), secs(30));
         let mut round = Round::default();
         for _ in 0..=1_u64 << PROBE_BITS {
             let probe = round.admit(&settings, Tick::ZERO, lease).unwrap();

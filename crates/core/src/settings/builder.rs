@@ -88,7 +88,8 @@ impl SettingsBuilder {
         self
     }
 
-    /// No rate rule trips on fewer calls than this in the window. Default: 10.
+    /// No rate rule trips on fewer calls than this in the window; so none ever trips on a window
+    /// over fewer calls. Default: 10.
     pub fn min_calls(mut self, calls: u32) -> Self {
         self.min_calls = Some(calls);
         self

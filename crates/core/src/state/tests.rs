@@ -107,3 +107,110 @@ fn an_ordered_trip_after_long_health_opens_for_the_first_wait() {
     assert_eq!(subject.state.failed_recoveries(), 0);
     assert_eq!(subject.opens_for(at(475)), secs(5));
 }
+
+/// The exponent decays after ten times the last open phase, to the moment.
+#[test]
+fn ten_times_the_last_wait_is_long_health() {
+    for (tripped, failed) in [(at(54), 1), (at(55), 0)] {
+        let mut subject = Subject::new(builder().success_threshold(1));
+        subject.trip(at(0));
+        let probe = subject.acquire(at(5));
+        assert_eq!(subject.settle(at(5), probe, Outcome::Success), Verdict::Counted);
+        subject.trip(tripped);
+        assert_eq!(subject.state.failed_recoveries(), failed);
+    }
+}
+
+/// A shell may learn that a rule has fired after an operator has taken over.
+#[test]
+fn no_rule_trips_while_a_mode_is_forced() {
+    let mut subject = Subject::new(builder());
+    subject.command(at(0), Command::ForceClosed(secs(60)));
+    subject.trip(at(1));
+    assert_eq!(subject.state.phase(), PhaseName::Closed);
+    subject.trip(at(60));
+    assert_eq!(subject.state.phase(), PhaseName::Open);
+}
+
+/// The configured mode is no override: ordering it ends the one there is.
+#[test]
+fn an_order_for_the_configured_mode_ends_the_override() {
+    let mut subject = Subject::new(builder());
+    subject.command(at(0), Command::Auto(secs(60)));
+    assert_eq!(subject.state.override_until(), None);
+    subject.command(at(0), Command::ForceOpen(secs(60)));
+    assert_eq!(subject.state.override_until(), Some(at(60)));
+    subject.command(at(1), Command::Auto(secs(60)));
+    assert_eq!(subject.state.override_until(), None);
+}
+
+/// B-3: probes of different rounds have the same numbers.
+#[test]
+fn b3_a_probe_of_an_earlier_round_does_not_renew_the_lease_of_a_later_one() {
+    let mut subject = Subject::new(builder());
+    subject.trip(at(0));
+    let earlier = subject.acquire(at(5));
+    subject.command(at(6), Command::OpenFor(secs(1)));
+    let later = subject.acquire(at(7));
+    assert_eq!(earlier.role, later.role);
+    let (settings, lease) = (subject.settings, secs(600));
+    subject.state.renew(&settings, at(8), (earlier, lease), &mut Vec::new());
+    assert_eq!(subject.state.round().unwrap().in_flight(at(7).after(LEASE)), 0);
+    subject.state.renew(&settings, at(8), (later, lease), &mut Vec::new());
+    assert_eq!(subject.state.round().unwrap().in_flight(at(7).after(LEASE)), 1);
+}
+
+/// A breaker that has seen nothing: no wait, no exponent, no incident to relapse into.
+#[test]
+fn a_reset_forgets_pace_and_backoff() {
+    let mut paced = Subject::new(builder());
+    let call = paced.acquire(at(0));
+    assert_eq!(paced.settle(at(0), call, Outcome::pushback(Some(secs(60)))), Verdict::Counted);
+    paced.command(at(1), Command::Reset);
+    assert_eq!(paced.state.pace().until(at(1)), None);
+    let mut relapsed = Subject::new(builder());
+    relapsed.trip(at(0));
+    let probe = relapsed.acquire(at(5));
+    let _ = relapsed.settle(at(5), probe, Outcome::failure(Kind::Timeout));
+    assert_eq!(relapsed.state.failed_recoveries(), 1);
+    relapsed.command(at(6), Command::Reset);
+    assert_eq!(relapsed.state.failed_recoveries(), 0);
+    relapsed.trip(at(6));
+    assert_eq!(relapsed.opens_for(at(6)), secs(5));
+}
+
+#[test]
+fn the_hint_of_a_failed_probe_extends_the_open_phase() {
+    let mut subject = Subject::new(builder());
+    subject.trip(at(0));
+    let probe = subject.acquire(at(5));
+    let retry_after = Some(secs(100));
+    let _ = subject.settle(at(5), probe, Outcome::Failure { kind: Kind::Timeout, retry_after });
+    assert_eq!(subject.opens_for(at(5)), secs(100));
+}
+
+/// Whoever finds all slots taken is told when one is free, or when the round might be over.
+#[test]
+fn a_call_that_may_not_probe_is_told_when_to_come_back() {
+    let mut subject = Subject::new(builder());
+    subject.trip(at(0));
+    subject.acquire(at(5));
+    for (now, wait) in [(5, 5), (32, 3)] {
+        let settings = subject.settings;
+        let refusal = subject.state.acquire(&settings, at(now), LEASE, &mut Vec::new());
+        let (reason, retry_after) = (Reason::Probing, secs(wait));
+        assert_eq!(refusal, Decision::Reject { reason, retry_after });
+    }
+}
+
+/// Coming back when the open phase is over would be of no use if calls are paced until later.
+#[test]
+fn a_refusal_while_open_reckons_with_the_pace() {
+    let mut subject = Subject::new(builder());
+    let call = subject.acquire(at(0));
+    assert_eq!(subject.settle(at(0), call, Outcome::pushback(Some(secs(60)))), Verdict::Counted);
+    subject.trip(at(0));
+    let refusal = subject.state.acquire(&subject.settings, at(1), LEASE, &mut Vec::new());
+    let (reason, retry_after) = (Reason::Open, secs(59));
+    assert_eq!(refusal, Decision::Reject { reason, retry_after });
+}
