@@ -28,8 +28,9 @@ use crate::{Command, Error, Name, PhaseName, Rejected, Settings, Snapshot};
 /// A circuit breaker: a cheap handle, to be cloned and shared between threads and tasks.
 ///
 /// A call that is let through while closed takes no lock and, as long as nothing fails, writes
-/// nothing that another thread reads often. Whether a call is let through never waits for
-/// anything.
+/// nothing that another thread reads often. Whether a call is let through never waits for another
+/// call, a subscriber or the network: while half-open or paced it takes a lock that is held for no
+/// more than a transition.
 ///
 /// # Limits
 /// It knows what its callers tell it, one process at a time. What a call did before it was
