@@ -138,7 +138,53 @@ mod threads {
                     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
                 });
                 assert!(held.iter().filter(|slot| **slot == OVERFLOW).count() >= 8);
+                wait_for_a_slot();
             }
+        }
+
+        /// Other tests have threads, too, but not for ever.
+        fn wait_for_a_slot() {
+            let one_of_its_own = || std::thread::spawn(current).join().unwrap() != OVERFLOW;
+            assert!((0..100_000).any(|_| one_of_its_own()), "no slot has come back");
+        }
+
+        /// A breaker that is used while a thread's values are destroyed: before the slot is given
+        /// back, after that, or by a thread that has had none.
+        #[test]
+        fn destructors_of_a_thread_share_nobodys_slot() {
+            use std::sync::Mutex;
+            static SEEN: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+            struct Nosy(Cell<usize>);
+            impl Drop for Nosy {
+                fn drop(&mut self) {
+                    SEEN.lock().unwrap().push((self.0.get(), current()));
+                }
+            }
+            thread_local! {
+                static BEFORE: Nosy = const { Nosy(Cell::new(UNKNOWN)) };
+                static AFTER: Nosy = const { Nosy(Cell::new(UNKNOWN)) };
+            }
+            wait_for_a_slot();
+            let run = |claims: bool| {
+                std::thread::spawn(move || {
+                    BEFORE.with(|_| ());
+                    if claims {
+                        let mine = current();
+                        BEFORE.with(|nosy| nosy.0.set(mine));
+                        AFTER.with(|nosy| nosy.0.set(mine));
+                    }
+                })
+                .join()
+                .unwrap();
+                std::mem::take(&mut *SEEN.lock().unwrap())
+            };
+            let seen = run(true);
+            assert_eq!(seen.len(), 2);
+            assert!(seen.iter().all(|(mine, now)| now == mine || *now == OVERFLOW), "{seen:?}");
+            // Whichever comes first, one of the two is destroyed after the slot was given back.
+            assert!(seen.iter().any(|(_, now)| *now == OVERFLOW), "{seen:?}");
+            assert_eq!(run(false).len(), 1);
+            wait_for_a_slot();
         }
     }
 }

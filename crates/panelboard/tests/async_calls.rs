@@ -50,6 +50,17 @@ async fn a_call_that_outlives_its_timeout_is_a_failure_of_that_kind() {
     }
 }
 
+/// The earlier of the two bounds is waited for first, whichever that is.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_may_be_shorter_than_the_slow_bound() {
+    let breaker = breaker(Settings::builder().timeout(secs(2)).slow_call_duration(secs(60)));
+    let start = tokio::time::Instant::now();
+    let slow = breaker.call_async(pending::<Result<(), &str>>());
+    assert_eq!(slow.await, Err(Error::TimedOut));
+    assert_eq!(start.elapsed().as_secs(), 2);
+    assert_eq!(breaker.snapshot().counters.slow, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_running_call_counts_as_slow_when_it_passes_the_bound() {
     let settings = Settings::builder().slow_call_duration(secs(1)).min_calls(2).timeout(secs(30));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use panelboard::event::{Bus, LastError};
+use panelboard::event::{Bus, LastError, What};
 use panelboard::{
     Cause, CircuitBreaker, Command, Error, ErrorDetail, Health, Jitter, Kind, ManualClock, Mode,
     Order, Outcome, PhaseName, Reason, Rule, Settings, SettingsBuilder, kinds,
@@ -167,6 +167,13 @@ fn ignored_kinds_are_neutral() {
     breaker.try_acquire().unwrap().failure(Kind::Auth);
     let snapshot = breaker.snapshot();
     assert_eq!((snapshot.phase, snapshot.counters.neutral), (PhaseName::Closed, 1));
+    // Also in a call that takes no lock.
+    for _ in 0..3 {
+        let kind = |_: &Result<(), ()>| Outcome::failure(Kind::Auth);
+        assert_eq!(breaker.call_classified(|| Err(()), kind), Err(Error::Inner(())));
+    }
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.phase, snapshot.counters.neutral), (PhaseName::Closed, 4));
     fail(&breaker, 1);
     assert_eq!(breaker.snapshot().phase, PhaseName::Open);
 }
@@ -176,6 +183,8 @@ fn b7_a_panic_in_a_sync_call_counts_and_goes_on() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     for settings in [Settings::builder(), Settings::builder().window(10_u32)] {
         let (breaker, clock) = breaker(settings.failure_threshold(1).success_threshold(1));
+        // From its second call on, a thread takes the short way.
+        breaker.call(|| Ok::<_, ()>(())).unwrap();
         let call = || breaker.call(|| -> Result<(), ()> { panic!("out of order") });
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
         let snapshot = breaker.snapshot();
@@ -312,6 +321,24 @@ fn reset_forgets_and_trip_opens() {
     assert_eq!(breaker.snapshot().opens_for, Some(secs(90)));
     breaker.command(Command::OpenFor(secs(10)));
     assert_eq!(breaker.snapshot().opens_for, Some(secs(90)), "a shorter order never shortens");
+}
+
+/// What time has brought about by then is not laid at the door of whoever orders something.
+#[test]
+fn an_order_is_noted_only_with_what_it_brings_about() {
+    let (breaker, clock) = breaker(Settings::builder());
+    fail(&breaker, 5);
+    clock.advance(secs(5));
+    let (mut events, order) = (breaker.subscribe(), Order::new("ops", "still down"));
+    breaker.command_by(Command::OpenFor(secs(60)), &order);
+    for expected in [(PhaseName::HalfOpen, None), (PhaseName::Open, Some(order))] {
+        match &events.try_next().unwrap().unwrap().what {
+            What::Transition { to, record, .. } => {
+                assert_eq!((*to, record.order.clone()), expected);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
