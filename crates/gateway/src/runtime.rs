@@ -45,8 +45,11 @@ enum Source {
 }
 
 impl Runtime {
-    /// Puts a configuration to work. Upstreams that have not changed since `before` keep their
-    /// connections.
+    /// Puts a configuration to work, circuits included. Upstreams that have not changed since
+    /// `before` keep their connections.
+    ///
+    /// # Errors
+    /// When an upstream cannot be served; then no circuit has been touched.
     pub(crate) fn new(
         config: Config,
         secrets: &Secrets,
@@ -64,6 +67,8 @@ impl Runtime {
             };
             clients.insert(name.clone(), client);
         }
+        // From here on nothing can fail, so circuits change only if routes do.
+        registry.apply(&config);
         let routes = config
             .routes()
             .iter()

@@ -25,7 +25,6 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(loaded: Loaded, registry: Registry) -> Result<Shared, ClientError> {
         let metrics = Metrics::new(registry.clone());
-        registry.apply(&loaded.config);
         let runtime = Runtime::new(loaded.config, &loaded.secrets, &registry, &metrics, None)?;
         metrics.reloaded(true);
         let runtime = ArcSwap::from_pointee(runtime);
@@ -58,9 +57,6 @@ impl Shared {
         let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.runtime();
         let changes = diff(&before.config, &loaded.config);
-        // Circuits first, so that new routes find theirs with the right settings; undone below if
-        // the rest fails.
-        self.registry.apply(&loaded.config);
         let next = Runtime::new(
             loaded.config,
             &loaded.secrets,
@@ -80,7 +76,6 @@ impl Shared {
                 Ok(changes)
             }
             Err(error) => {
-                self.registry.apply(&before.config);
                 self.metrics.reloaded(false);
                 Err(error)
             }

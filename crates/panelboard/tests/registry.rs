@@ -1,9 +1,11 @@
 //! The registry: one breaker for a name, and configuration that changes under its holders.
 
+use std::time::Duration;
+
 use panelboard::event::{Bus, What};
 use panelboard::{
-    Catalog, CircuitBreaker, Clock, Health, Kind, ManualClock, Mode, PhaseName, Registry, Settings,
-    presets,
+    Catalog, CircuitBreaker, Clock, Command, Health, Kind, ManualClock, Mode, Order, PhaseName,
+    Registry, Settings, presets,
 };
 use panelboard_core::catalog::KeyRule;
 
@@ -133,4 +135,36 @@ fn b9_configurations_applied_at_once_leave_every_breaker_on_the_last() {
             assert_eq!(key.snapshot().settings, last.settings("search"), "in round {round}");
         }
     }
+}
+
+/// Whoever forces a family open means all of it, and what comes later as well.
+#[test]
+fn an_order_to_a_family_reaches_every_member_and_those_to_come() {
+    let clock = ManualClock::new();
+    let registry = Registry::with(&catalog(2), Clock::from(clock.clone()), Bus::new());
+    let family = registry.keyed_up_to("llm", 2);
+    let (first, order) = (family.breaker(&["a"]), Order::new("ops", "upgrade"));
+    let minute = Duration::from_secs(60);
+    family.command_by(Command::ForceOpen(minute), &order);
+    clock.advance(minute / 2);
+    let second = family.breaker(&["b"]);
+    let overflow = family.breaker(&["one too many"]);
+    for breaker in [&first, &second, &overflow, &registry.breaker("llm")] {
+        let snapshot = breaker.snapshot();
+        assert_eq!(snapshot.mode, Mode::ForcedOpen, "{}", snapshot.name);
+        let over = snapshot.override_.unwrap();
+        assert_eq!((over.for_, over.order), (minute / 2, Some(order.clone())));
+        assert!(breaker.try_acquire().is_err());
+    }
+    clock.advance(minute / 2);
+    assert!([&first, &second, &overflow].iter().all(|breaker| breaker.try_acquire().is_ok()));
+
+    family.command_by(Command::Observe(minute), &order);
+    family.command_by(Command::Auto(minute), &order);
+    assert_eq!(registry.keyed("llm").breaker(&["a"]).snapshot().mode, Mode::Auto);
+    family.command_by(Command::Trip, &order);
+    assert_eq!(first.snapshot().phase, PhaseName::Open);
+    assert_eq!(registry.breaker("llm").snapshot().phase, PhaseName::Closed, "it guards no call");
+    family.command_by(Command::Reset, &order);
+    assert_eq!(first.snapshot().phase, PhaseName::Closed);
 }

@@ -84,6 +84,9 @@ fn next(circuit: &Value) -> String {
     if let Some(over) = circuit.get("override") {
         return format!("override ends in {}", time(&over["for_seconds"]));
     }
+    if let Some(keys) = circuit.get("keys") {
+        return format!("{} of {} keys open", keys["open"], keys["count"]);
+    }
     if let Some(probes) = circuit.get("probes") {
         let (won, needed) = (&probes["successes"], &probes["needed"]);
         return format!("{won} of {needed} probes ok, {} in flight", probes["in_flight"]);
@@ -140,6 +143,7 @@ mod tests {
         let probes = json!({ "successes": 1, "needed": 3, "in_flight": 1 });
         let text = table(&[
             circuit("fine", "closed", "healthy", json!({})),
+            circuit("many", "closed", "healthy", json!({ "keys": { "count": 5, "open": 2 } })),
             circuit("probing", "half_open", "degraded", json!({ "probes": probes })),
             circuit("down", "open", "degraded", json!({ "retry_after_seconds": 17 })),
             circuit("stuck", "open", "unhealthy", json!({ "retry_after_seconds": 61 })),
@@ -149,6 +153,7 @@ mod tests {
         assert!(lines[1].contains("1 of 3 probes ok, 1 in flight"), "{text}");
         assert!(lines[2].contains("OPEN") && lines[2].contains("probe in 17 s"), "{text}");
         assert!(lines[3].contains("fine") && lines[3].contains("12.5 %"), "{text}");
-        assert_eq!(text.matches("12.5 %").count(), 1, "only a closed circuit has a window: {text}");
+        assert!(lines[4].contains("many") && lines[4].contains("2 of 5 keys open"), "{text}");
+        assert_eq!(text.matches("12.5 %").count(), 2, "only closed circuits have a window: {text}");
     }
 }

@@ -279,3 +279,25 @@ fn an_upstream_may_call_a_model_by_another_name() {
     let other = body.replace(": \"gpt-4o\"", ": \"gpt-4o-mini\"");
     assert_eq!(ask(&gateway, "/echo", &other).text(), other, "a model without another name");
 }
+
+/// Whoever forces the circuit of the configuration means all of its models.
+#[test]
+fn an_order_to_a_keyed_circuit_reaches_every_model() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    assert_eq!(ask(&gateway, CHAT, chat("known")).header("x-panelboard-fallback"), None);
+    let body = r#"{ "reason": "upgrade", "for": "1h" }"#;
+    let answer = gateway.order("llm", "force-open", body).json();
+    assert_eq!(answer["keys"]["count"], 1);
+    let explain = answer["explain"].as_str().unwrap();
+    assert!(explain.ends_with("It has a circuit for each key: 1 so far."), "{explain}");
+    for model in ["known", "new"] {
+        let reply = ask(&gateway, CHAT, chat(model));
+        assert_eq!(reply.header("x-panelboard-fallback"), Some("default"), "{model}");
+    }
+    assert_eq!(upstream.requests(), 1);
+    gateway.order("llm", "auto", "{}");
+    for model in ["known", "new"] {
+        assert_eq!(ask(&gateway, CHAT, chat(model)).header("x-panelboard-fallback"), None);
+    }
+}

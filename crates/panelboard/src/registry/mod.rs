@@ -1,18 +1,19 @@
 //! Where the breakers of a service live: the single source of truth.
 
+mod family;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use panelboard_core::{Catalog, Settings};
+use panelboard_core::Catalog;
 
 use crate::event::{Bus, Subscription};
 use crate::{CircuitBreaker, Clock, Name, Snapshot};
 
+pub use family::Family;
+
 /// Keys a family tells apart unless said otherwise.
 pub const MAX_KEYS: usize = 10_000;
-
-/// What stands for the key in the name of a family's overflow breaker.
-const OVERFLOW: &str = "(overflow)";
 
 /// The breakers of a service by name: got or created, never created a second time behind a
 /// holder's back. A cheap handle.
@@ -47,30 +48,6 @@ struct Listed {
     catalog: Arc<Catalog>,
     breakers: HashMap<Name, CircuitBreaker>,
     families: HashMap<Name, Family>,
-}
-
-/// Breakers by key under one name and one set of settings, bounded in number.
-///
-/// A key above the bound shares the family's overflow breaker, so it is never unprotected.
-#[derive(Clone, Debug)]
-pub struct Family {
-    shared: Arc<FamilyShared>,
-}
-
-#[derive(Debug)]
-struct FamilyShared {
-    name: Name,
-    clock: Clock,
-    bus: Arc<Bus>,
-    max_keys: usize,
-    inner: RwLock<Keyed>,
-}
-
-#[derive(Debug)]
-struct Keyed {
-    catalog: Arc<Catalog>,
-    breakers: HashMap<Box<str>, CircuitBreaker>,
-    overflow: Option<CircuitBreaker>,
 }
 
 // ===== impl Registry =====
@@ -122,13 +99,18 @@ impl Registry {
             return family.clone();
         }
         let mut listed = self.write();
+        let parent = self.get_or_create(&mut listed, name);
         let catalog = Arc::clone(&listed.catalog);
-        let name = listed.name(name);
         let family = listed
             .families
-            .entry(name.clone())
-            .or_insert_with(|| Family::new(name, catalog, max_keys, &self.shared));
+            .entry(parent.name().clone())
+            .or_insert_with(|| Family::new(parent, catalog, max_keys, &self.shared));
         family.clone()
+    }
+
+    /// The family of this name, if there is one.
+    pub fn family(&self, name: &str) -> Option<Family> {
+        self.read().families.get(name).cloned()
     }
 
     /// Runs every circuit on the settings of this configuration.
@@ -250,88 +232,5 @@ impl Listed {
             true => Name::interned(name),
             false => Name::from(name.to_owned()),
         }
-    }
-}
-
-// ===== impl Family =====
-
-impl Family {
-    fn new(name: Name, catalog: Arc<Catalog>, max_keys: usize, shared: &Shared) -> Family {
-        let (clock, bus) = (shared.clock.clone(), Arc::clone(&shared.bus));
-        let inner = RwLock::new(Keyed { catalog, breakers: HashMap::new(), overflow: None });
-        Family { shared: Arc::new(FamilyShared { name, clock, bus, max_keys, inner }) }
-    }
-
-    /// The name.
-    pub fn name(&self) -> &Name {
-        &self.shared.name
-    }
-
-    /// The breaker for this key, created if there is none and room for one more. Its name is
-    /// `family/part/part`.
-    pub fn breaker(&self, key: &[&str]) -> CircuitBreaker {
-        let key = key.join("/");
-        if let Some(breaker) = self.read().breakers.get(&*key) {
-            return breaker.clone();
-        }
-        let mut keyed = self.write();
-        if let Some(breaker) = keyed.breakers.get(&*key) {
-            return breaker.clone();
-        }
-        if keyed.breakers.len() >= self.shared.max_keys {
-            let settings = keyed.catalog.settings(self.name());
-            let make = || self.make(OVERFLOW, settings);
-            return keyed.overflow.get_or_insert_with(make).clone();
-        }
-        let breaker = self.make(&key, keyed.catalog.key_settings(self.name(), &key));
-        keyed.breakers.insert(key.into(), breaker.clone());
-        breaker
-    }
-
-    /// Every breaker of the family, the overflow one included.
-    pub fn breakers(&self) -> Vec<CircuitBreaker> {
-        let keyed = self.read();
-        keyed.breakers.values().chain(&keyed.overflow).cloned().collect()
-    }
-
-    /// How many keys have a breaker of their own.
-    pub fn len(&self) -> usize {
-        self.read().breakers.len()
-    }
-
-    /// Whether no key has one.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn reconfigure(&self, catalog: &Arc<Catalog>) {
-        let mut keyed = self.write();
-        keyed.catalog = Arc::clone(catalog);
-        let breakers: Vec<_> =
-            keyed.breakers.iter().map(|(key, breaker)| (key.clone(), breaker.clone())).collect();
-        let overflow = keyed.overflow.clone();
-        drop(keyed);
-        for (key, breaker) in breakers {
-            breaker.reconfigure(catalog.key_settings(self.name(), &key));
-        }
-        if let Some(overflow) = overflow {
-            overflow.reconfigure(catalog.settings(self.name()));
-        }
-    }
-
-    fn make(&self, key: &str, settings: Settings) -> CircuitBreaker {
-        CircuitBreaker::builder(format!("{}/{key}", self.shared.name))
-            .settings(settings)
-            .clock(self.shared.clock.clone())
-            .bus(Arc::clone(&self.shared.bus))
-            .build()
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Keyed> {
-        self.shared.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Keyed> {
-        self.shared.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
