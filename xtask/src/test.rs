@@ -1,6 +1,6 @@
 //! Everything that must hold, in the order in which it fails fastest.
 
-use crate::run::{cargo, exists, program, run};
+use crate::run::{cargo, exists, output, program, run};
 use crate::{root, tidy};
 
 /// A check, and what it is called.
@@ -18,6 +18,7 @@ const CHECKS: [Check; 8] = [
 ];
 
 pub(crate) fn test() -> Result<(), String> {
+    install()?;
     let mut failed = Vec::new();
     for (name, check) in CHECKS {
         println!("\n── {name} ──");
@@ -33,6 +34,17 @@ pub(crate) fn test() -> Result<(), String> {
         }
         false => Err(format!("failed: {}", failed.join(", "))),
     }
+}
+
+/// What the checks are made with and a minimal toolchain lacks.
+fn install() -> Result<(), String> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if output(&mut cargo(&[tool, "--version"])).is_err() {
+            println!("installing the component {component}");
+            run(&mut program("rustup", &["component", "add", component]))?;
+        }
+    }
+    Ok(())
 }
 
 fn format() -> Result<(), String> {
