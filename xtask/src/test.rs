@@ -57,7 +57,7 @@ fn lints() -> Result<(), String> {
 
 /// Unit, property, conformance, end-to-end and doc tests.
 fn tests() -> Result<(), String> {
-    run(&mut cargo(&["test", "--workspace", "--quiet"]))
+    run(&mut cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))
 }
 
 /// The library without its default features, and the core without std.
