@@ -190,13 +190,27 @@ mod threads {
 }
 
 #[cfg(panelboard_loom)]
-pub(crate) fn current() -> usize {
+pub(crate) use models::{crowd, current};
+
+#[cfg(panelboard_loom)]
+mod models {
     use loom::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::OVERFLOW;
+
     loom::lazy_static! {
         static ref NEXT: AtomicUsize = AtomicUsize::new(0);
     }
     loom::thread_local! {
         static SLOT: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
-    SLOT.with(|slot| (*slot).min(OVERFLOW))
+
+    pub(crate) fn current() -> usize {
+        SLOT.with(|slot| (*slot).min(OVERFLOW))
+    }
+
+    /// From now on no thread finds a slot of its own.
+    pub(crate) fn crowd() {
+        NEXT.store(OVERFLOW, Ordering::Relaxed);
+    }
 }

@@ -168,3 +168,16 @@ fn an_order_to_a_family_reaches_every_member_and_those_to_come() {
     family.command_by(Command::Reset, &order);
     assert_eq!(first.snapshot().phase, PhaseName::Closed);
 }
+
+/// A key may come from a request, and two breakers of one name would be two series of one name.
+#[test]
+fn no_key_can_take_the_overflow_breakers_name() {
+    let registry = Registry::from_config(&catalog(2));
+    let family = registry.keyed_up_to("llm", 1);
+    let named = family.breaker(&["(overflow)"]);
+    family.breaker(&["a"]);
+    fail(&named, 3);
+    let overflow = family.breaker(&["one too many"]);
+    assert_eq!((overflow.name(), overflow.phase()), (named.name(), PhaseName::Open));
+    assert_eq!(family.breakers().len(), 2);
+}

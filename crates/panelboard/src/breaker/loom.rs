@@ -10,6 +10,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use crate::event::{Bus, What};
+use crate::slot;
 use crate::sync::atomic::TURNS;
 use crate::{
     CircuitBreaker, Command, Jitter, Kind, ManualClock, PhaseName, Settings, SettingsBuilder,
@@ -248,5 +249,21 @@ fn b11_a_skipped_success_is_still_counted() {
         assert_eq!((counters.admitted, counters.in_flight()), (3, 0));
         assert_eq!((counters.failure(), counters.success + counters.late), (1, 2));
         assert_eq!(snapshot.phase, PhaseName::Open);
+    });
+}
+
+/// B-11: threads that have found no slot of their own share one, and lose nothing either.
+#[test]
+fn b11_threads_without_a_slot_lose_nothing() {
+    explore(|| {
+        slot::crowd();
+        let (breaker, _) = breaker(settings().failure_threshold(9).min_calls(9));
+        let other = breaker.clone();
+        let thread = thread::spawn(move || fail(&other));
+        fail(&breaker);
+        thread.join().unwrap();
+        let snapshot = breaker.snapshot();
+        assert_eq!((snapshot.counters.admitted, snapshot.counters.failure()), (2, 2));
+        assert_eq!((snapshot.tally.failures, snapshot.streak), (2, 2));
     });
 }

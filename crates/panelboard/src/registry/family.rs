@@ -97,7 +97,7 @@ impl Family {
         loop {
             let (catalog, full) = {
                 let keyed = self.read();
-                (Arc::clone(&keyed.catalog), keyed.breakers.len() >= self.shared.max_keys)
+                (Arc::clone(&keyed.catalog), self.is_full(&keyed, &key))
             };
             let breaker = match full {
                 true => self.make(OVERFLOW, catalog.settings(self.name())),
@@ -125,8 +125,7 @@ impl Family {
         if let Some(breaker) = keyed.breakers.get(key) {
             return Some(breaker.clone());
         }
-        let is_full = keyed.breakers.len() >= self.shared.max_keys;
-        if full != is_full || !Arc::ptr_eq(catalog, &keyed.catalog) {
+        if full != self.is_full(&keyed, key) || !Arc::ptr_eq(catalog, &keyed.catalog) {
             return None;
         }
         if full {
@@ -134,6 +133,12 @@ impl Family {
         }
         keyed.breakers.insert(key.into(), breaker.clone());
         Some(breaker)
+    }
+
+    /// Whether this key shares the overflow breaker. One that has its very name does, or there would
+    /// be two breakers of one name.
+    fn is_full(&self, keyed: &Keyed, key: &str) -> bool {
+        keyed.breakers.len() >= self.shared.max_keys || key == OVERFLOW
     }
 
     /// Every breaker of the family, the overflow one included.
