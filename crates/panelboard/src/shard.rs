@@ -348,7 +348,9 @@ impl Shard {
     /// must not take the place of what does.
     #[inline]
     fn bucket_in_turn(&self, frame: Frame, now: Tick) -> Option<Bucket> {
-        let over = Face::stamp_precedes(frame.stamp, self.window.stamp.load(Ordering::Relaxed));
+        let known = self.window.stamp.load(Ordering::Relaxed);
+        // Nearly always the same, and then there is nothing to compute.
+        let over = known != frame.stamp && Face::stamp_precedes(frame.stamp, known);
         (!over).then(|| self.bucket(frame.stamp, || frame.width, now))
     }
 
