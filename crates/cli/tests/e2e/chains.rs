@@ -230,6 +230,20 @@ fn the_deadline_is_for_all_upstreams_together() {
 }
 
 #[test]
+fn the_deadline_is_all_the_seconds_if_the_first_was_not_asked() {
+    let (a, b) = (Upstream::start(), Upstream::start());
+    let gateway = gateway(&a.url(), &b.url());
+    gateway.order("a", "trip", "{}");
+    b.set("hang");
+    for _ in 0..3 {
+        let (reply, judged) = gateway.judged("b", || ask(&gateway, get("/soon/")));
+        assert_eq!(reply.status, 503);
+        assert_eq!((&*judged.kind, &*judged.message), ("timeout", "took too long in all"));
+    }
+    assert_eq!(gateway.state("b"), "open", "or every call would wait for it");
+}
+
+#[test]
 fn a_slow_first_upstream_costs_no_more_than_its_own_timeout() {
     let (a, b) = (Upstream::start(), Upstream::start());
     let gateway = gateway(&a.url(), &b.url());

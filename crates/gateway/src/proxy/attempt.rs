@@ -37,6 +37,15 @@ pub(crate) struct Exchange<'a> {
     pub(crate) deadline: Option<Instant>,
 }
 
+/// An upstream's place among those of an exchange.
+#[derive(Copy, Clone)]
+pub(crate) struct Turn {
+    /// Whether it is the one that the client addressed, and gave its credentials to.
+    pub(crate) addressed: bool,
+    /// Whether nobody else has been asked, so that it has all of the deadline.
+    pub(crate) unshared: bool,
+}
+
 /// How an attempt went.
 pub(crate) enum Attempt {
     /// There is an answer for the client.
@@ -56,11 +65,10 @@ pub(crate) struct Circuit {
 }
 
 /// Asks the circuit, sends the request, and waits until it is clear whether the answer is one.
-/// `first` says whether this upstream is the one the client addressed.
 pub(crate) async fn attempt(
     exchange: &Exchange<'_>,
     target: &Target,
-    first: bool,
+    turn: Turn,
 ) -> (Circuit, Attempt) {
     let (breaker, header) = target.breaker(exchange.asked.model.as_deref());
     let lease = lease(target);
@@ -72,7 +80,7 @@ pub(crate) async fn attempt(
     let trace = headers::trace_id(&exchange.head.headers);
     let guard = Guard::new(permit, lease, trace, target.times.clone())
         .with_last_words(shape::last_words(target.client.kind()));
-    let Ok(request) = request(exchange, target, first) else {
+    let Ok(request) = request(exchange, target, turn) else {
         // The target makes no URI: the client's affair, not the upstream's.
         return (circuit, Attempt::Upload(UploadFault::Client));
     };
@@ -82,7 +90,7 @@ pub(crate) async fn attempt(
         until,
         overdue: match exchange.deadline {
             // What is left of a deadline after others is not enough to judge by.
-            Some(deadline) if until == Some(deadline) && !first => Observed::OutOfTime,
+            Some(deadline) if until == Some(deadline) && !turn.unshared => Observed::OutOfTime,
             _ => Observed::TotalTimeout,
         },
     };
@@ -120,13 +128,13 @@ fn until(exchange: &Exchange<'_>, target: &Target) -> Option<Instant> {
 fn request(
     exchange: &Exchange<'_>,
     target: &Target,
-    first: bool,
+    turn: Turn,
 ) -> Result<Request<UploadBody>, http::Error> {
     let client = &target.client;
     let mut map = exchange.head.headers.clone();
     headers::remove_hop_by_hop(&mut map);
     headers::add_forwarded(&mut map, exchange.peer);
-    if !first || client.auth().is_some() {
+    if !turn.addressed || client.auth().is_some() {
         headers::remove_credentials(&mut map);
     }
     if let Some((name, value)) = client.auth() {

@@ -23,7 +23,7 @@ use panelboard::PhaseName;
 
 use answer::now;
 pub(crate) use answer::{Answer, AnswerError};
-use attempt::{Attempt, Circuit, Exchange, attempt};
+use attempt::{Attempt, Circuit, Exchange, Turn, attempt};
 use model::{Asked, BadBody, Look};
 pub(crate) use upload::UploadBody;
 use upload::{Upload, UploadFault};
@@ -155,11 +155,13 @@ async fn route(
     let shows_headers = runtime.config.gateway().response_headers;
     let mut cause: Option<Cause> = None;
     let mut held = None;
+    let mut unshared = true;
     for (place, target) in plan.targets.iter().enumerate() {
         if place > 0 && deadline.is_some_and(|deadline| now() >= deadline) {
             break;
         }
-        let (circuit, outcome) = attempt(&exchange, target, place == 0).await;
+        let turn = Turn { addressed: place == 0, unshared };
+        let (circuit, outcome) = attempt(&exchange, target, turn).await;
         let upstream = target.client.header();
         match outcome {
             Attempt::Answered(answer) => {
@@ -182,6 +184,7 @@ async fn route(
                 }
             }
             Attempt::Failed { observed, answer } => {
+                unshared = false;
                 let failed = failure(&circuit, observed);
                 if !may_go_on(plan, &head.method, &upload, observed) {
                     held = answer.map(|answer| (answer, circuit, upstream));
