@@ -45,8 +45,9 @@ pub struct Loaded {
 
 impl Loaded {
     /// Watches the file, beginning with what was loaded, so that no change in between is missed.
+    /// What came through a pipe cannot be watched.
     pub fn watch(&self) -> Option<FileWatch> {
-        let path = self.path.clone()?;
+        let path = self.path.clone().filter(|path| !FileWatch::is_pipe(path))?;
         Some(FileWatch::new(path, self.content.clone()))
     }
 }

@@ -47,9 +47,22 @@ impl FileWatch {
         &self.path
     }
 
+    /// Whether there is a pipe or a device in the place of the file. To read one may take for ever,
+    /// and gives something else each time.
+    pub fn is_pipe(path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        match FileWatch::is_pipe(&self.path) {
+            true => Err(io::ErrorKind::InvalidInput.into()),
+            false => read_bounded(&self.path),
+        }
+    }
+
     /// Looks at the file, and tells of a change that two polls in a row have seen.
     pub fn poll(&mut self) -> Option<FileChange> {
-        let seen = match read_bounded(&self.path) {
+        let seen = match self.read() {
             Ok(content) => Seen::Content(content),
             Err(error) => Seen::Lost(error.kind()),
         };

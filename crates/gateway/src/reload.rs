@@ -35,10 +35,19 @@ impl Reloader {
                 },
                 signal = signals.recv(), if signalled => {
                     signalled = signal.is_some();
-                    signalled.then(|| load(&options))
+                    if signalled { self.load(file.as_ref(), &options) } else { None }
                 }
             };
             match next {
+                // Nobody takes a file away to have a gateway without routes.
+                Some(Ok(loaded)) if file.is_some() && loaded.path.is_none() => {
+                    self.failed();
+                    error!(
+                        "configuration not reloaded, the running one is kept: its file is gone, \
+                         and there is no other\n{}",
+                        text(&loaded.diagnostics)
+                    );
+                }
                 Some(Ok(loaded)) => {
                     // What was found on a signal may be another file than before, and is no news.
                     file = loaded.watch();
@@ -54,6 +63,24 @@ impl Reloader {
                 None => {}
             }
         }
+    }
+
+    /// What there is to load now.
+    fn load(
+        &self,
+        file: Option<&FileWatch>,
+        options: &LoadOptions,
+    ) -> Option<Result<Loaded, Diagnostics>> {
+        let path = file.map(FileWatch::path).or(options.file.as_deref());
+        if path.is_some_and(FileWatch::is_pipe) {
+            self.failed();
+            error!(
+                "configuration not reloaded, the running one is kept: a pipe or a device cannot be \
+                 read again"
+            );
+            return None;
+        }
+        Some(load(options))
     }
 
     /// Whether the file has changed, and to what. Reading a small file blocks for microseconds.

@@ -239,6 +239,36 @@ fn a_file_that_cannot_be_read_is_a_failed_reload() {
 }
 
 #[test]
+fn a_file_that_was_found_and_is_gone_does_not_leave_a_gateway_without_routes() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start_in_its_directory(&text(&upstream, 5, ""));
+    std::fs::remove_file(&gateway.config).unwrap();
+    gateway.process.signal("HUP");
+    eventually("a complaint", || gateway.process.log().contains("its file is gone"));
+    assert_eq!((gateway.get("/api").status, gateway.metric(SUCCESSFUL)), (200, Some(0.0)));
+    // It is still watched for.
+    gateway.rewrite(&text(&upstream, 6, ""));
+    eventually("it is read again", || gateway.metric(SUCCESSFUL) == Some(1.0));
+    assert_eq!(threshold(&gateway), "6");
+}
+
+#[test]
+fn a_pipe_is_read_once() {
+    let upstream = Upstream::start();
+    let mut gateway = Gateway::start(&text(&upstream, 5, ""));
+    std::fs::remove_file(&gateway.config).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(&gateway.config).status().unwrap();
+    assert!(pipe.success());
+    eventually("a failed reload", || gateway.process.log().contains("cannot be read any more"));
+    gateway.process.signal("HUP");
+    eventually("a complaint", || gateway.process.log().contains("cannot be read again"));
+    assert_eq!((gateway.get("/api").status, gateway.metric(SUCCESSFUL)), (200, Some(0.0)));
+    // And it is heard when the gateway is told to stop.
+    gateway.process.signal("TERM");
+    assert_eq!(gateway.process.exit_code(), Some(0));
+}
+
+#[test]
 fn what_takes_a_restart_says_so() {
     let upstream = Upstream::start();
     let with = |gateway: &str| format!("[gateway]\n{gateway}\n{}", text(&upstream, 5, ""));

@@ -250,6 +250,18 @@ impl Gateway {
         Gateway { process, config, agent: agent(), _directory: directory }
     }
 
+    /// Starts a gateway that finds its file by itself.
+    pub(crate) fn start_in_its_directory(toml: &str) -> Gateway {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("panelboard.toml");
+        std::fs::write(&config, toml).unwrap();
+        let mut command = Command::new(BINARY);
+        command.current_dir(&directory).args(["serve", "--set", "gateway.listen=127.0.0.1:0"]);
+        command.args(["--set", "gateway.admin=127.0.0.1:0"]);
+        let process = Process::start(&mut command, 2);
+        Gateway { process, config, agent: agent(), _directory: directory }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.process.addresses[0]
     }
@@ -287,7 +299,15 @@ impl Gateway {
     }
 
     pub(crate) fn admin(&self, path: &str) -> Answer {
-        read(self.agent.get(format!("{}{path}", self.admin_url())).call())
+        self.admin_with(path, &[])
+    }
+
+    pub(crate) fn admin_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.agent.get(format!("{}{path}", self.admin_url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.call())
     }
 
     pub(crate) fn order(&self, circuit: &str, order: &str, body: &str) -> Answer {
