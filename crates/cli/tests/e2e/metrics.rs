@@ -49,7 +49,9 @@ fn start(upstream: &Upstream) -> Gateway {
 }
 
 fn scrape(gateway: &Gateway) -> Exposition {
-    let answer = gateway.admin("/metrics");
+    // As Prometheus asks.
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
+    let answer = gateway.admin_with("/metrics", &[("accept", accept)]);
     assert_eq!(answer.status, 200);
     let media = answer.header("content-type").unwrap();
     assert!(media.starts_with("application/openmetrics-text; version=1.0.0"), "{media}");
@@ -68,6 +70,40 @@ fn hot(exposition: &Exposition, name: &str, label: &str, circuit: &str) -> Strin
     let cold = all.values().filter(|value| **value == 0.0).count();
     assert_eq!((hot.len(), cold), (1, all.len() - 1), "{name} of {circuit}: {all:?}");
     hot[0].0[0].strip_prefix(&format!("{label}=")).unwrap().to_owned()
+}
+
+#[test]
+fn who_does_not_ask_for_openmetrics_gets_the_older_format() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    gateway.get("/");
+    let answer = gateway.admin("/metrics");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    // It knows these types only, and a counter by all of its name.
+    let mut typed = Vec::new();
+    for line in answer.body.lines().filter_map(|line| line.strip_prefix("# ")) {
+        let words: Vec<&str> = line.splitn(3, ' ').collect();
+        match words[..] {
+            ["HELP", name, _] => assert!(name.starts_with("panelboard_"), "{line}"),
+            ["TYPE", name, "counter"] => {
+                assert!(name.ends_with("_total"), "{line}");
+                typed.push(name);
+            }
+            ["TYPE", name, "gauge" | "histogram"] => typed.push(name),
+            _ => panic!("{line}"),
+        }
+    }
+    for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
+        let name = &line[..line.find(['{', ' ']).unwrap()];
+        let family = ["", "_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix).filter(|name| typed.contains(name)));
+        assert!(family.is_some(), "not announced: {line}");
+    }
+    assert_eq!(
+        gateway.metric(r#"panelboard_gateway_requests_total{route="rest",status="200"}"#),
+        Some(1.0)
+    );
 }
 
 #[test]

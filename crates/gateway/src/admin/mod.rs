@@ -93,24 +93,42 @@ async fn health_status(State(shared): State<Arc<Shared>>, uri: Uri) -> Response 
     health::respond(&shared, false, uri.query()).map(axum::body::Body::from)
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     if !shared.runtime().config.switches().metrics_enabled {
         return problem(
             StatusCode::NOT_FOUND,
             "Metrics are switched off (`metrics_enabled = false`).",
         );
     }
-    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, media)], shared.metrics.text()).into_response()
+    let mut accepted =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (media, text) = match accepted.any(|media| media.contains("application/openmetrics-text")) {
+        true => {
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.text())
+        }
+        false => ("text/plain; version=0.0.4; charset=utf-8", shared.metrics.plain_text()),
+    };
+    ([(header::CONTENT_TYPE, media)], text).into_response()
 }
 
 async fn not_found(uri: Uri) -> Response {
-    problem(StatusCode::NOT_FOUND, &format!("There is nothing at {}.", uri.path()))
+    let hint = slash_hint(&uri);
+    problem(StatusCode::NOT_FOUND, &format!("There is nothing at {}.{hint}", uri.path()))
 }
 
-async fn not_allowed(headers: HeaderMap) -> Response {
-    let _ = headers;
-    problem(StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method.")
+async fn not_allowed(uri: Uri) -> Response {
+    let hint = slash_hint(&uri);
+    let detail = format!("This path does not take this method.{hint}");
+    problem(StatusCode::METHOD_NOT_ALLOWED, &detail)
+}
+
+/// Circuits of a family have slashes in their names, which look like other paths.
+fn slash_hint(uri: &Uri) -> &'static str {
+    let below = uri.path().strip_prefix("/api/v1/circuits/");
+    match below.is_some_and(|name| name.contains('/')) {
+        true => " A slash in the name of a circuit is written %2F.",
+        false => "",
+    }
 }
 
 /// An error as RFC 9457 has it.

@@ -4,6 +4,7 @@
 //! `circuits`. Only what the gateway alone knows is counted here.
 
 mod circuits;
+mod plain;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -137,5 +138,10 @@ impl Metrics {
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// The text format before that.
+    pub(crate) fn plain_text(&self) -> String {
+        plain::plain(&self.text())
     }
 }
