@@ -36,6 +36,17 @@ fn requests_in_a_row_are_answered_in_their_order() {
 }
 
 #[test]
+fn http_1_1_names_a_host() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let mut client = Client::of(&gateway);
+    client.send("GET /api/bytes/3 HTTP/1.1\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!((reply.status, &reply.json()["detail"]), (400, &"There is no Host.".into()));
+    assert_eq!(upstream.requests(), 0);
+}
+
+#[test]
 fn http_1_0_gets_answers_it_can_read() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use panelboard::PhaseName;
@@ -90,8 +90,10 @@ pub(crate) async fn serve(
 fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
     let bad = |detail| Some(fallback::refusal(StatusCode::BAD_REQUEST, "Bad request", detail));
     let headers = &head.headers;
-    if headers.get_all(HOST).iter().count() > 1 {
-        return bad("There is more than one Host.");
+    match headers.get_all(HOST).iter().count() {
+        0 if head.version == Version::HTTP_11 => return bad("There is no Host."),
+        0 | 1 => {}
+        _ => return bad("There is more than one Host."),
     }
     if head.method == Method::CONNECT {
         let mut refused = fallback::refusal(
