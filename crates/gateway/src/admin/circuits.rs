@@ -154,11 +154,16 @@ fn command(order: &str, body: &Body) -> Result<(Command, String), (StatusCode, S
         })?,
     };
     if time > LONGEST {
-        return Err(bad(format!("`for` is {time:?}, but must not be longer than 7 days.")));
+        let value = body.for_.as_ref().unwrap_or(&Value::Null);
+        return Err(bad(format!("`for` is {value}, but must not be longer than 7 days.")));
     }
     let reason = body.reason.as_deref().map(str::trim).unwrap_or_default();
     if reason.chars().count() > 500 {
         return Err(bad("`reason` must not be longer than 500 characters.".into()));
+    }
+    // It is shown on terminals, which would obey it.
+    if reason.contains(char::is_control) {
+        return Err(bad("`reason` must be one line without control characters.".into()));
     }
     let command = match order {
         "force-open" => Command::ForceOpen(time),
@@ -229,7 +234,12 @@ mod tests {
     fn orders_that_cannot_be_say_why() {
         let refused = |order, body| ask(order, body).unwrap_err();
         assert_eq!(refused("force-open", json!({})), "`force-open` needs a `reason`.");
-        assert!(refused("auto", json!({ "for": "8d" })).contains("must not be longer than 7 days"));
+        let long = refused("auto", json!({ "for": "8d" }));
+        assert_eq!(long, "`for` is \"8d\", but must not be longer than 7 days.");
+        for reason in ["two\nlines", "\u{1b}[31mred", "\u{9b}31mred"] {
+            let text = refused("force-open", json!({ "reason": reason }));
+            assert!(text.contains("control characters"), "{reason:?}: {text}");
+        }
         assert!(refused("auto", json!({ "for": "soon" })).starts_with("`for` is \"soon\""));
         assert!(refused("auto", json!({ "for": -1 })).contains("must be"));
         assert!(refused("reset", json!({ "for": "1m" })).contains("takes no `for`"));
