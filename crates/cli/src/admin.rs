@@ -47,11 +47,7 @@ impl Admin {
         let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().read_to_string().map_err(|error| self.unreachable(&error))?;
-        let value: Value = serde_json::from_str(&body).map_err(|_| {
-            let base = &self.base;
-            let message = format!("{base} answered {status}, but not as an admin API does");
-            Failure::new(Code::Unreachable, message)
-        })?;
+        let value: Value = serde_json::from_str(&body).map_err(|_| self.other(status))?;
         if status < 400 {
             return Ok(value);
         }
@@ -64,6 +60,13 @@ impl Admin {
             _ => Code::Runtime,
         };
         Err(Failure::new(code, detail))
+    }
+
+    /// Somebody answers, but somebody else.
+    pub(crate) fn other(&self, status: u16) -> Failure {
+        let base = &self.base;
+        let message = format!("{base} answered {status}, but not as an admin API does");
+        Failure::new(Code::Unreachable, message)
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {

@@ -8,9 +8,9 @@ use crate::output;
 pub(crate) fn run(args: &NameArgs) -> Result<(), Failure> {
     let admin = Admin::new(&args.admin.admin);
     let answer = admin.get(&format!("/api/v1/circuits/{}/explain", segment(&args.name)))?;
-    if args.admin.json {
-        output::data(answer)
-    } else {
-        output::data(answer["explain"].as_str().unwrap_or_default())
+    let sentence = answer["explain"].as_str().ok_or_else(|| admin.other(200))?;
+    match args.admin.json {
+        true => output::data(&answer),
+        false => output::data(sentence),
     }
 }

@@ -26,12 +26,13 @@ pub(crate) fn reset(args: &ResetArgs) -> Result<(), Failure> {
     send(&args.admin, &args.name, "reset", &body)
 }
 
-fn send(admin: &AdminArgs, name: &str, order: &str, body: &Value) -> Result<(), Failure> {
+fn send(args: &AdminArgs, name: &str, order: &str, body: &Value) -> Result<(), Failure> {
     let path = format!("/api/v1/circuits/{}/{order}", segment(name));
-    let answer = Admin::new(&admin.admin).post(&path, body)?;
-    if admin.json {
-        output::data(answer)
-    } else {
-        output::data(answer["explain"].as_str().unwrap_or_default())
+    let admin = Admin::new(&args.admin);
+    let answer = admin.post(&path, body)?;
+    let sentence = answer["explain"].as_str().ok_or_else(|| admin.other(200))?;
+    match args.json {
+        true => output::data(&answer),
+        false => output::data(sentence),
     }
 }

@@ -68,8 +68,8 @@ fn status_shows_trouble_first_and_says_what_is_next() {
     assert_eq!(rows[2][..3], ["auth", "FORCED", "OPEN"]);
     assert!(output.stdout.contains("override ends in 10 min"), "{}", output.stdout);
     assert_eq!(rows[3][..2], ["api", "OPEN"]);
-    assert_eq!(rows[3][6..8], ["3", "1"], "calls and rejected: {}", output.stdout);
-    assert_eq!(rows[3][8..10], ["probe", "in"], "{}", output.stdout);
+    assert_eq!(rows[3][5..7], ["3", "1"], "calls and rejected: {}", output.stdout);
+    assert_eq!(rows[3][7..9], ["probe", "in"], "{}", output.stdout);
     assert_eq!(rows[4][..2], ["llm", "closed"]);
     assert_eq!(rows.len(), 5, "{}", output.stdout);
 
@@ -259,6 +259,22 @@ fn an_address_in_use_is_named_with_what_to_do() {
     let output = serve("192.0.2.1:80", "127.0.0.1:0");
     assert_eq!(output.code, Some(1));
     assert!(output.stderr.contains("no interface has this address"), "{}", output.stderr);
+}
+
+#[test]
+fn another_server_is_not_a_gateway_where_all_is_well() {
+    let upstream = Upstream::start();
+    let url = upstream.url();
+    for arguments in [
+        &["status", "--exit-code"][..],
+        &["status", "--json"],
+        &["explain", "api"],
+        &["reset", "api"],
+    ] {
+        let output = panelboard(&[arguments, &["--admin", &url]].concat());
+        assert_eq!((output.code, &*output.stdout), (Some(4), ""), "{arguments:?}");
+        assert!(output.stderr.contains("not as an admin API does"), "{}", output.stderr);
+    }
 }
 
 #[test]
