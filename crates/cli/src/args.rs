@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -88,11 +89,11 @@ pub(crate) struct SourceArgs {
 #[command(help_template = HELP, before_help = "\
 Examples:
   panelboard demo
-  panelboard demo --for 60")]
+  panelboard demo --for 1m")]
 pub(crate) struct DemoArgs {
-    /// Stop after this long; without it, run until interrupted
-    #[arg(long = "for", value_name = "SECONDS")]
-    pub(crate) seconds: Option<u64>,
+    /// Stop after this long, such as 1m; without it, run until interrupted
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
@@ -205,6 +206,11 @@ pub(crate) struct ResetArgs {
     pub(crate) admin: AdminArgs,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    panelboard_config::duration_from_json(&text.into())
+        .map_err(|accepted| format!("use {accepted}"))
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
@@ -222,6 +228,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_written_alike_everywhere() {
+        for text in ["60", "60s", "1m"] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(60)), "{text}");
+        }
+        assert!(duration("soon").unwrap_err().contains("such as 30 (seconds)"));
     }
 
     #[test]

@@ -63,9 +63,8 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let tally = Arc::new(Tally::default());
     let load = spawn_load(address, Arc::clone(&stopped), Arc::clone(&tally));
     let view = spawn_view(admin, Arc::clone(&stopped), tally);
-    let seconds = args.seconds.map(Duration::from_secs);
     let stop = async {
-        match seconds {
+        match args.duration {
             Some(time) => tokio::select! {
                 () = signal => {}
                 () = tokio::time::sleep(time) => {}

@@ -19,7 +19,7 @@ fn help_begins_with_what_it_is_and_examples() {
         (&["explain", "-h"], "Explain what a circuit is doing", "panelboard explain payments"),
         (&["open", "--help"], "Force a circuit open", "panelboard open payments --reason"),
         (&["reset", "--help"], "Put a circuit back to closed", "panelboard reset payments"),
-        (&["demo", "--help"], "Run a gateway before a flaky upstream", "panelboard demo --for 60"),
+        (&["demo", "--help"], "Run a gateway before a flaky upstream", "panelboard demo --for 1m"),
         (&["upstream", "-h"], "Run a scripted upstream", "panelboard upstream --behaviour"),
     ] {
         let output = panelboard(arguments);
