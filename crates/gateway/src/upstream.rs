@@ -134,7 +134,13 @@ impl Client {
             .map_err(|error| SendError { observed: observed(&error), cause: root(&error) })?;
         match is_unambiguous(answer.status(), answer.headers()) {
             true => Ok(answer),
-            false => Err(Observed::Garbage.into()),
+            false => {
+                let cause = match answer.status() {
+                    StatusCode::SWITCHING_PROTOCOLS => "it changes to a protocol nobody asked for",
+                    _ => "where its body ends can be read in more than one way",
+                };
+                Err(SendError { observed: Observed::Garbage, cause: Some(cause.into()) })
+            }
         }
     }
 }
