@@ -133,7 +133,7 @@ fn request(
     let client = &target.client;
     let mut map = exchange.head.headers.clone();
     headers::remove_hop_by_hop(&mut map);
-    headers::add_forwarded(&mut map, exchange.peer);
+    headers::add_forwarded(&mut map, &exchange.head.uri, exchange.peer);
     if !turn.addressed || client.auth().is_some() {
         headers::remove_credentials(&mut map);
     }

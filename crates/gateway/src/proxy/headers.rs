@@ -6,7 +6,7 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -61,10 +61,15 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Says who is asking. What a client claims to have been forwarded is replaced: nobody is trusted
-/// to say so yet.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
+/// Says who is asking, and for what host. What a client claims to have been forwarded is replaced:
+/// nobody is trusted to say so yet.
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, peer: IpAddr) {
     headers.remove(FORWARDED);
+    // Where the target names a host, that is the one (RFC 9112, section 3.2.2), as for routes.
+    let target = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next());
+    if let Some(Ok(host)) = target.map(HeaderValue::from_str) {
+        headers.insert(HOST, host);
+    }
     if let Ok(peer) = HeaderValue::from_str(&peer.to_canonical().to_string()) {
         headers.insert(FORWARDED_FOR, peer);
     }
@@ -135,11 +140,19 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("expect", "100-continue"),
         ]);
-        add_forwarded(&mut map, "::ffff:192.0.2.7".parse().unwrap());
+        add_forwarded(&mut map, &Uri::from_static("/"), "::ffff:192.0.2.7".parse().unwrap());
         assert_eq!(names(&map), ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
         assert_eq!(map["x-forwarded-for"], "192.0.2.7");
         assert_eq!(map["x-forwarded-host"], "example.com");
         assert_eq!(map["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_target_if_it_names_one() {
+        let mut map = headers(&[("host", "one.example")]);
+        let target = Uri::from_static("http://user@two.example:81/x");
+        add_forwarded(&mut map, &target, "192.0.2.7".parse().unwrap());
+        assert_eq!(map["x-forwarded-host"], "two.example:81");
     }
 
     #[test]
