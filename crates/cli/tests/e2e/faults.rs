@@ -208,3 +208,13 @@ fn a_client_that_goes_away_is_nobodys_fault() {
     assert_eq!(gateway.circuit("api")["last_errors"].as_array().unwrap().len(), 0);
     assert_eq!(gateway.state("api"), "closed");
 }
+
+#[test]
+fn two_framings_are_called_what_they_are() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream.url());
+    upstream.set("length-and-chunked");
+    let (_, judged) = gateway.judged("api", || Client::of(&gateway).ask(get("/")));
+    assert_eq!(judged.kind, "invalid_response");
+    assert!(judged.message.ends_with("can be read in more than one way"), "{}", judged.message);
+}
