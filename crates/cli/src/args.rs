@@ -68,6 +68,10 @@ Examples:
   panelboard serve --config panelboard.toml
   panelboard serve --set gateway.listen=127.0.0.1:8000 --set circuits.llm.timeout=45s
   PANELBOARD__CIRCUITS__LLM__TIMEOUT=45s panelboard serve")]
+#[command(after_help = "\
+Signals: SIGHUP reloads the configuration, as a change of the file does; SIGTERM or an interrupt
+lets requests in flight finish within gateway.shutdown_grace, and a second one ends at once.
+Logs go to stderr: for people on a terminal, as JSON otherwise. PANELBOARD_LOG=debug says more.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,

@@ -16,7 +16,10 @@ pub fn config_reference_markdown() -> String {
          Keys named `comment`, `$schema` or `x-…` are allowed in every table and ignored.\n\n\
          A circuit's settings are laid over each other, each layer over those before it: built-in\n\
          defaults, the preset of `[circuit_breaker.defaults]`, its keys, the preset or the circuit\n\
-         that is extended, the circuit's own keys, environment, command line.\n",
+         that is extended, the circuit's own keys, environment, command line.\n\n\
+         Single values can be set for one run: `PANELBOARD__CIRCUITS__LLM__TIMEOUT=45s` in the\n\
+         environment, `--set circuits.llm.timeout=45s` on the command line, where `circuits` is short\n\
+         for `circuit_breaker.circuits`.\n",
     );
     for table in ROOT.family() {
         section(&mut page, table);
