@@ -136,6 +136,11 @@ impl Reloader {
         self.shared.reload(loaded).map_err(|error| StartError(Reason::Client(error)))
     }
 
+    /// Whether there are routes to lose.
+    pub(crate) fn has_routes(&self) -> bool {
+        !self.shared.runtime().config.routes().is_empty()
+    }
+
     /// Takes note of a configuration that was no good, for the metric.
     pub fn failed(&self) {
         self.shared.metrics.reloaded(false);

@@ -48,6 +48,15 @@ impl Reloader {
                         text(&loaded.diagnostics)
                     );
                 }
+                // An editor or a disk that is full leaves an empty file; whoever means it restarts.
+                Some(Ok(loaded)) if loaded.config.routes().is_empty() && self.has_routes() => {
+                    self.failed();
+                    error!(
+                        "configuration not reloaded, the running one is kept: there is no route in \
+                         it, and those that run would all be gone (this takes a restart)\n{}",
+                        text(&loaded.diagnostics)
+                    );
+                }
                 Some(Ok(loaded)) => {
                     // What was found on a signal may be another file than before, and is no news.
                     file = loaded.watch();

@@ -1,8 +1,8 @@
 //! What a guarded call costs, beside other breakers and the floors no breaker can go under, all
 //! in one run: `cargo bench -p panelboard`.
 //!
-//! Every figure is CPU time per call over the bare call, the median of many short rounds in which
-//! the subjects take turns. Machines differ and are noisy; the ratios are what matters.
+//! Every figure is CPU time per call over the bare call, of many short rounds in which the subjects
+//! take turns: on one thread the lowest tenth, on two the median. Machines differ and are noisy; the ratios are what matters.
 //! `-- --save` writes the table into `docs/performance.md`.
 
 #[path = "peers/harness.rs"]
@@ -20,7 +20,7 @@ fn main() {
         return;
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
-    let rounds = if quick { 5 } else { 41 };
+    let rounds = if quick { 5 } else { 31 };
     let subjects = subjects::all();
     let mut results = vec![Vec::new(); subjects.len() * Scenario::ALL.len() * 2];
     for round in 0..rounds {

@@ -293,3 +293,21 @@ fn what_takes_a_restart_says_so() {
     assert_eq!(gateway.process.log().matches("takes a restart").count(), expected);
     assert_eq!(gateway.get("/api").header("x-panelboard-upstream"), None);
 }
+
+/// As an editor leaves it for a moment, or a disk that is full for longer.
+#[test]
+fn an_emptied_file_does_not_leave_a_gateway_without_routes() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&text(&upstream, 5, ""));
+    for content in ["", "# nothing yet\n", "[circuit_breaker.circuits.api]\n"] {
+        let complaints = || gateway.process.log().matches("there is no route in it").count();
+        let before = complaints();
+        std::fs::write(&gateway.config, content).unwrap();
+        eventually("a complaint", || complaints() > before);
+        assert_eq!(gateway.get("/api").status, 200, "{content:?}");
+        assert_eq!(gateway.metric(SUCCESSFUL), Some(0.0));
+    }
+    std::fs::write(&gateway.config, text(&upstream, 7, "")).unwrap();
+    eventually("the whole file", || threshold(&gateway) == "7");
+    assert_eq!(gateway.metric(SUCCESSFUL), Some(1.0));
+}

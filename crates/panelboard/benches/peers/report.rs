@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::harness::{Scenario, median};
+use super::harness::{Scenario, typical};
 use super::subjects::{Role, Subject};
 
 const BEGIN: &str = "<!-- begin: cargo bench -p panelboard -- --save -->";
@@ -12,14 +12,17 @@ const END: &str = "<!-- end -->";
 /// Nanoseconds over the bare call; for peers also how many times as much as ours.
 pub(crate) fn table(subjects: &[Subject], results: &[Vec<f64>]) -> String {
     let columns = Scenario::ALL.len() * 2;
-    let medians: Vec<Vec<Option<f64>>> = results
+    let figures: Vec<Vec<Option<f64>>> = results
         .chunks(columns)
-        .map(|row| row.iter().map(|samples| median(samples)).collect())
+        .map(|row| {
+            // Of each scenario first one thread, then two.
+            row.iter().enumerate().map(|(n, samples)| typical(n % 2 + 1, samples)).collect()
+        })
         .collect();
-    let bare = &medians[0];
+    let bare = &figures[0];
     let ours = subjects.iter().position(|s| s.role == Role::Ours).expect("we are measured");
     let over = |row: usize, column: usize| {
-        medians[row][column].zip(bare[column]).map(|(all, bare)| (all - bare).max(0.0))
+        figures[row][column].zip(bare[column]).map(|(all, bare)| (all - bare).max(0.0))
     };
 
     let mut out = String::from("| ns per call over the bare call |");
