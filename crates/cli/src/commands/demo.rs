@@ -26,11 +26,12 @@ const ADMIN: &str = "127.0.0.1:9090";
 /// Requests a second.
 const RATE: u32 = 20;
 
-/// How often the circuit is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the circuit is looked at: a good deal more often than once in a round of probes, or
+/// half-open would go by unseen.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often the figures are printed while nothing happens.
-const TELL_EVERY: u32 = 10;
+const TELL_EVERY: u32 = 100;
 
 /// Prints a line. If nobody reads, the demo goes on: it can be looked at from elsewhere, too.
 macro_rules! say {

@@ -46,7 +46,8 @@ impl Default for Demo {
             healthy: secs(8),
             slow: (secs(6), Duration::from_millis(1_500)),
             failing: secs(12),
-            recovering: (secs(8), Duration::from_millis(150)),
+            // Probes take long enough to be watched.
+            recovering: (secs(8), Duration::from_millis(400)),
             limited: (secs(6), secs(3)),
             healed: secs(10),
         }
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn a_round_takes_fifty_seconds() {
         let script = Demo::default().script();
-        let text = "8s=ok 6s=slow:1s500ms 12s=status:503,body=api 8s=slow:150ms \
+        let text = "8s=ok 6s=slow:1s500ms 12s=status:503,body=api 8s=slow:400ms \
                     6s=status:429,retry-after=3,body=api 10s=ok";
         assert_eq!(script.to_string(), text);
         let before = Behaviour::ok();
