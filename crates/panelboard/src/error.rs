@@ -18,13 +18,28 @@ pub struct Rejected {
     pub(crate) generation: u64,
 }
 
-/// Why a guarded call has no result.
+/// Why a guarded call has no result: the one error of breaker and policies alike.
+///
+/// All but [`Inner`](Error::Inner) and [`TimedOut`](Error::TimedOut) are refusals of ours. They say
+/// nothing of the dependency, and no policy takes them for evidence against it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error<E> {
     /// The breaker refused it; the callee was not asked.
     Rejected(Rejected),
-    /// The callee took longer than `timeout`.
+    /// One attempt took longer than its timeout.
     TimedOut,
+    /// The deadline of the whole call has passed, or what is left of it would not be enough.
+    DeadlineExceeded,
+    /// The rate limit is used up.
+    RateLimited {
+        /// When the next call conforms.
+        retry_after: Duration,
+    },
+    /// As many calls as the bulkhead allows are under way, and its queue is full or was left.
+    BulkheadFull,
+    /// As many calls as the adaptive limit allows now are under way.
+    LimitReached,
     /// The callee failed.
     Inner(E),
 }
@@ -74,15 +89,58 @@ impl<E> Error<E> {
     pub fn into_inner(self) -> Option<E> {
         match self {
             Error::Inner(error) => Some(error),
-            Error::Rejected(_) | Error::TimedOut => None,
+            _ => None,
         }
     }
 
-    /// The refusal, if that is what it is.
+    /// The breaker's refusal, if that is what it is.
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {
             Error::Rejected(rejected) => Some(rejected),
-            Error::TimedOut | Error::Inner(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Whether a breaker or policy refused the call, so that the callee was not asked, or not to
+    /// the end.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Error::Inner(_) | Error::TimedOut)
+    }
+
+    /// When it is worth coming back, if a refusal knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Rejected(rejected) => Some(rejected.retry_after),
+            Error::RateLimited { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// The same error of ours around another of the callee.
+    pub fn map_inner<F>(self, map: impl FnOnce(E) -> F) -> Error<F> {
+        match self {
+            Error::Inner(error) => Error::Inner(map(error)),
+            Error::Rejected(rejected) => Error::Rejected(rejected),
+            Error::TimedOut => Error::TimedOut,
+            Error::DeadlineExceeded => Error::DeadlineExceeded,
+            Error::RateLimited { retry_after } => Error::RateLimited { retry_after },
+            Error::BulkheadFull => Error::BulkheadFull,
+            Error::LimitReached => Error::LimitReached,
+        }
+    }
+}
+
+impl<E> Error<Error<E>> {
+    /// What two guards around each other say, as one.
+    pub fn flatten(self) -> Error<E> {
+        match self {
+            Error::Inner(error) => error,
+            Error::Rejected(rejected) => Error::Rejected(rejected),
+            Error::TimedOut => Error::TimedOut,
+            Error::DeadlineExceeded => Error::DeadlineExceeded,
+            Error::RateLimited { retry_after } => Error::RateLimited { retry_after },
+            Error::BulkheadFull => Error::BulkheadFull,
+            Error::LimitReached => Error::LimitReached,
         }
     }
 }
@@ -98,6 +156,12 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
         match self {
             Error::Rejected(rejected) => rejected.fmt(f),
             Error::TimedOut => f.write_str("the call took longer than its timeout"),
+            Error::DeadlineExceeded => f.write_str("the deadline of the call has passed"),
+            Error::RateLimited { retry_after } => {
+                write!(f, "the rate limit is used up, retry after {retry_after:?}")
+            }
+            Error::BulkheadFull => f.write_str("too many calls are under way (bulkhead)"),
+            Error::LimitReached => f.write_str("too many calls are under way (adaptive limit)"),
             Error::Inner(error) => error.fmt(f),
         }
     }
@@ -106,9 +170,9 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
 impl<E: std::error::Error + 'static> std::error::Error for Error<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Rejected(_) | Error::TimedOut => None,
             // Displayed as the inner error itself, so its own source comes next.
             Error::Inner(error) => error.source(),
+            _ => None,
         }
     }
 }

@@ -34,6 +34,7 @@ mod hot;
 pub mod kinds;
 mod name;
 mod permit;
+pub mod policy;
 pub mod registry;
 mod shard;
 mod slot;

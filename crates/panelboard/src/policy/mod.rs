@@ -1,0 +1,15 @@
+//! The policies around a breaker.
+//!
+//! Outer to inner, whoever puts them together: `Fallback ▸ RateLimit ▸ Deadline ▸ Retry | Hedge ▸
+//! Bulkhead ▸ ConcurrencyLimit ▸ CircuitBreaker ▸ Timeout ▸ service`. The breaker stands next to
+//! the dependency with only the attempt timeout inside, so what it sees is the dependency's
+//! behaviour.
+//!
+//! What each decides is a pure function of `panelboard-core`. Each is a folder here: what it is
+//! (`mod.rs`), its tower layer (`layer.rs`) and its future (`future.rs`).
+
+#[cfg(feature = "tower")]
+mod lift;
+
+#[cfg(feature = "tower")]
+pub use lift::{Lift, LiftFuture};
