@@ -6,12 +6,13 @@ use super::File;
 use crate::run::{cargo, output};
 
 /// Our crates, and which of ours each may depend on. This is the last column of the layout.
-const EDGES: [(&str, &[&str]); 6] = [
+const EDGES: [(&str, &[&str]); 7] = [
     ("panelboard-core", &[]),
     ("panelboard", &["panelboard-core"]),
     ("panelboard-config", &["panelboard-core"]),
     ("panelboard-gateway", &["panelboard", "panelboard-config", "panelboard-core"]),
     ("panelboard-cli", &["panelboard", "panelboard-config", "panelboard-gateway"]),
+    ("panelboard-fuzz", &["panelboard", "panelboard-config", "panelboard-core"]),
     ("xtask", &["panelboard-config", "panelboard-gateway"]),
 ];
 
