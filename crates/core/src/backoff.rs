@@ -137,4 +137,37 @@ mod tests {
         }
         assert!(tenths.iter().all(|n| (850..1150).contains(n)), "{tenths:?}");
     }
+
+    /// Whoever opens at the same time must not come back at the same time.
+    #[test]
+    fn jitter_reaches_both_ends_of_its_bounds() {
+        let reach = |builder: SettingsBuilder, seed| {
+            let settings = builder.build().unwrap();
+            let draws = (0..1_000).map(|generation| open_duration(&settings, 0, seed, generation));
+            let (low, high) = draws.fold((Duration::MAX, Duration::ZERO), |(low, high), draw| {
+                (low.min(draw), high.max(draw))
+            });
+            (low.as_millis() / 100, high.as_millis().div_ceil(100))
+        };
+        for seed in [0, 42, u64::MAX] {
+            assert_eq!(reach(builder(), seed), (90, 110));
+            assert_eq!(reach(builder().jitter(Jitter::Equal), seed), (50, 100));
+            assert_eq!(reach(builder().jitter(Jitter::Full), seed), (0, 100));
+        }
+    }
+
+    #[test]
+    fn a_draw_covers_its_range_and_no_more() {
+        assert_eq!(Draw(0).between(3, 9), 3);
+        assert_eq!(Draw(u64::MAX).between(3, 9), 9);
+        assert_eq!(Draw(u64::MAX).between(0, u64::MAX), u64::MAX);
+        assert_eq!(Draw(u64::MAX).between(9, 3), 3, "the cap may lie below");
+    }
+
+    /// The first numbers of the published generator, seeded with 0 and 1.
+    #[test]
+    fn mix_is_splitmix64() {
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(mix(1), 0x910a_2dec_8902_5cc1);
+    }
 }

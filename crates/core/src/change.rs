@@ -83,3 +83,33 @@ pub struct ModeChange {
     /// When an operator's override ends; `None` if this is the configured mode.
     pub until: Option<Tick>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_knows_when_it_happened() {
+        let (at, until) = (Tick::from_nanos(7), None);
+        let mode = ModeChange { from: Mode::Auto, to: Mode::Observe, at, until };
+        assert_eq!(Change::Mode(mode).at(), at);
+        let (from, to) = (PhaseName::Open, PhaseName::HalfOpen);
+        let phase = Transition { from, to, generation: 3, at, cause: Cause::RecoveryDue };
+        assert_eq!(Change::Phase(phase).at(), at);
+    }
+
+    #[test]
+    fn causes_go_by_names_of_their_own() {
+        let causes = [
+            (Cause::RecoveryDue, "recovery_due"),
+            (Cause::ProbesSucceeded, "probes_succeeded"),
+            (Cause::ProbesFailed, "probes_failed"),
+            (Cause::RoundStalled, "round_stalled"),
+            (Cause::Ordered, "ordered"),
+            (Cause::Reset, "reset"),
+        ];
+        for (cause, name) in causes {
+            assert_eq!(cause.name(), name);
+        }
+    }
+}

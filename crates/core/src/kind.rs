@@ -248,4 +248,22 @@ mod tests {
         assert!(KindSet::EMPTY.is_empty() && !set.is_empty());
         assert_eq!(KindSet::ALL.iter().count(), Kind::COUNT);
     }
+
+    #[test]
+    fn user_named_kinds_have_numbers_of_their_own() {
+        assert_eq!(OtherKind::CAPACITY, 241, "as many as a byte has room for beside the others");
+        let numbers = [0, 1, 2, OtherKind::CAPACITY];
+        for number in numbers {
+            assert_eq!(OtherKind::from_number(number).unwrap().number(), number);
+        }
+        assert_eq!(Kind::Other(OtherKind(3)).code(), 17);
+    }
+
+    #[test]
+    fn a_set_is_none_the_less_for_being_told_twice() {
+        let set = KindSet::EMPTY.with(Kind::Timeout).with(Kind::Timeout);
+        assert!(set.contains(Kind::Timeout));
+        assert_eq!(alloc::format!("{set:?}"), "{\"timeout\"}");
+        assert_eq!(alloc::format!("{}", Kind::ServerError), "server_error");
+    }
 }

@@ -59,3 +59,19 @@ pub enum Speed {
     /// The bound or longer.
     Slow,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_go_by_the_names_of_the_field() {
+        let outcomes = [
+            Outcome::Success,
+            Outcome::failure(Kind::OTHER),
+            Outcome::Neutral,
+            Outcome::pushback(None),
+        ];
+        assert_eq!(outcomes.map(Outcome::name), ["success", "failure", "neutral", "pushback"]);
+    }
+}

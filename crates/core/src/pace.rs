@@ -103,4 +103,16 @@ mod tests {
         pace.push_back(&settings, at(0), hint(10));
         assert_eq!(pace, Pace::default());
     }
+
+    #[test]
+    fn only_a_wait_without_a_hint_escalates() {
+        let settings = Settings::default();
+        let mut pace = Pace::default();
+        pace.push_back(&settings, at(0), hint(1));
+        assert!(!pace.is_escalated());
+        pace.push_back(&settings, at(1_000), None);
+        assert!(pace.is_escalated());
+        pace.succeed();
+        assert!(!pace.is_escalated());
+    }
 }

@@ -129,4 +129,26 @@ mod tests {
         assert!(half.reached_by(u64::MAX / 2 + 1, u64::MAX));
         assert!(!half.reached_by(u64::MAX / 2, u64::MAX));
     }
+
+    #[test]
+    fn a_ratio_is_what_it_was_made_from() {
+        assert_eq!(Ratio::basis_points(10_000), Some(Ratio::ONE));
+        assert_eq!(Ratio::basis_points(10_001), None);
+        assert_eq!(Ratio::percent(100), Some(Ratio::ONE));
+        assert_eq!(Ratio::percent(101), None);
+        assert_eq!(Ratio::of(1, 3).as_basis_points(), 3_333);
+        assert_eq!(Ratio::of(2, 3).as_basis_points(), 6_667, "rounded to the nearest");
+        assert_eq!(Ratio::of(1, 20_000).as_basis_points(), 1, "a half is rounded up");
+        assert_eq!(Ratio::of(7, 3), Ratio::ONE, "a part is no more than the whole");
+        assert_eq!(Ratio::of(u64::MAX, u64::MAX), Ratio::ONE);
+        assert!((Ratio::of(1, 4).as_f64() - 0.25).abs() < f64::EPSILON);
+        assert_eq!(Ratio::of(1, 4).share_of(10), 2, "rounded down");
+        assert_eq!(Ratio::ONE.share_of(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn says_what_it_is() {
+        assert_eq!(alloc::format!("{:?}", Ratio::of(1, 4)), "Ratio(2500/10000)");
+        assert_eq!(InvalidRatio(1.5).to_string(), "1.5 is not a share between 0 and 1");
+    }
 }
