@@ -209,4 +209,106 @@ mod tests {
             assert_eq!(round.give_back(probe, Tick::ZERO), Returned::WithVote);
         }
     }
+
+    fn three_at_once() -> Settings {
+        Settings::builder()
+            .half_open_max_calls(10)
+            .success_threshold(2)
+            .probe_calls(3)
+            .build()
+            .unwrap()
+    }
+
+    /// B-1: never more than could still matter, however those under way and those that have voted
+    /// are made up.
+    #[test]
+    fn b1_probes_and_votes_stay_within_the_round() {
+        let settings = three_at_once();
+        let mut round = Round::default();
+        let probes = [(); 3].map(|()| round.admit(&settings, at(0), secs(30)).unwrap());
+        assert_eq!(probes, [0, 1, 2], "each has a number of its own");
+        assert_eq!(round.admit(&settings, at(0), secs(30)), Err(at(30)));
+        assert_eq!(round.in_flight(at(0)), 3);
+        // A slow probe votes while it runs, and keeps its slot.
+        assert!(round.vote_slow(probes[0], at(1)));
+        assert_eq!(round.admit(&settings, at(1), secs(30)), Err(at(30)));
+        assert_eq!(round.give_back(probes[1], at(1)), Returned::WithVote);
+        round.vote(true);
+        assert_eq!((round.successes(), round.failures()), (1, 1));
+        assert_eq!(round.admit(&settings, at(1), secs(30)), Err(at(30)));
+        // One that comes back without a vote makes room for another.
+        assert_eq!(round.give_back(probes[2], at(1)), Returned::WithVote);
+        assert_eq!(round.admit(&settings, at(1), secs(30)), Ok(3));
+    }
+
+    #[test]
+    fn a_slot_is_free_from_the_moment_its_lease_ends() {
+        let (settings, mut round) = (Settings::default(), Round::default());
+        assert_eq!(round.admit(&settings, at(0), secs(30)), Ok(0));
+        assert_eq!(round.in_flight(at(29)), 1);
+        assert_eq!(round.admit(&settings, at(29), secs(30)), Err(at(30)));
+        assert_eq!(round.in_flight(at(30)), 0);
+        assert_eq!(round.admit(&settings, at(30), secs(30)), Ok(1));
+    }
+
+    #[test]
+    fn a_probe_votes_once() {
+        let (settings, mut round) = (three_at_once(), Round::default());
+        let slow = round.admit(&settings, at(0), secs(30)).unwrap();
+        let other = round.admit(&settings, at(0), secs(30)).unwrap();
+        assert!(!round.has_voted(slow));
+        assert!(round.vote_slow(slow, at(1)) && !round.vote_slow(slow, at(1)));
+        assert!(round.has_voted(slow) && !round.has_voted(other));
+        assert_eq!(round.give_back(slow, at(2)), Returned::Voted);
+        assert!(!round.has_voted(slow), "it has gone");
+        assert_eq!(round.give_back(slow, at(2)), Returned::Expired);
+        assert_eq!(round.failures(), 1);
+    }
+
+    #[test]
+    fn progress_renews_the_lease_that_it_was_made_under() {
+        let (settings, mut round) = (three_at_once(), Round::default());
+        let long = round.admit(&settings, at(0), secs(30)).unwrap();
+        let short = round.admit(&settings, at(0), secs(5)).unwrap();
+        round.renew(long, at(29), secs(30));
+        assert_eq!(round.stalled_at(), Some(at(59)));
+        assert_eq!(round.in_flight(at(58)), 1);
+        round.renew(long, at(29), secs(1));
+        assert_eq!(round.in_flight(at(58)), 1, "a shorter one takes nothing away");
+        // Too late, even by nothing at all: the slot may be another's.
+        round.renew(short, at(5), secs(30));
+        assert_eq!(round.in_flight(at(6)), 1);
+        assert_eq!(round.give_back(short, at(6)), Returned::Expired);
+        assert_eq!(round.give_back(long, at(59)), Returned::Expired);
+    }
+
+    #[test]
+    fn a_round_is_decided_as_soon_as_it_can_be() {
+        let settings = three_at_once();
+        let standing = |votes: &[bool]| {
+            let mut round = Round::default();
+            for vote in votes {
+                round.vote(*vote);
+            }
+            round.standing(&settings)
+        };
+        assert_eq!(standing(&[]), Standing::Undecided);
+        assert_eq!(standing(&[true, false]), Standing::Undecided);
+        assert_eq!(standing(&[true, false, true]), Standing::Won);
+        assert_eq!(standing(&[false, false]), Standing::Lost, "two can no longer succeed");
+    }
+
+    #[test]
+    fn a_round_that_learns_or_is_asked_to_wait_is_not_stalled() {
+        let (settings, mut round) = (three_at_once(), Round::default());
+        assert_eq!(round.stalled_at(), None, "nobody probes");
+        round.admit(&settings, at(0), secs(30)).unwrap();
+        assert_eq!(round.stalled_at(), Some(at(30)));
+        round.vote(true);
+        assert_eq!(round.stalled_at(), None);
+        round.admit(&settings, at(40), secs(30)).unwrap();
+        assert_eq!(round.stalled_at(), Some(at(70)));
+        round.wait();
+        assert_eq!(round.stalled_at(), None);
+    }
 }
