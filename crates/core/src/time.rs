@@ -54,3 +54,21 @@ pub(crate) const fn nanos(duration: Duration) -> u64 {
     let n = duration.as_nanos();
     if n > u64::MAX as u128 { u64::MAX } else { n as u64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// B-8: time arithmetic saturates.
+    #[test]
+    fn b8_time_saturates_at_both_ends() {
+        let second = Duration::from_secs(1);
+        assert_eq!(nanos(Duration::MAX), u64::MAX);
+        assert_eq!(nanos(second), 1_000_000_000);
+        assert_eq!(Tick::ZERO.after(second).after(Duration::MAX), Tick::MAX);
+        assert_eq!(Tick::MAX.after(second), Tick::MAX);
+        assert_eq!(Tick::ZERO.since(Tick::MAX), Duration::ZERO);
+        assert_eq!(Tick::ZERO.after(second).until_from(Tick::ZERO), second);
+        assert_eq!(alloc::format!("{:?}", Tick::ZERO.after(second)), "Tick(1s)");
+    }
+}
