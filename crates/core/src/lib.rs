@@ -48,5 +48,5 @@ pub use outcome::{Outcome, Speed};
 pub use ratio::{InvalidRatio, Ratio};
 pub use rules::{Fired, Rule, Tally};
 pub use settings::{Backoff, Jitter, Settings, SettingsBuilder, SettingsError, WindowSpec};
-pub use state::{Command, Decision, Mode, PhaseName, Reason, State, Ticket, Verdict};
+pub use state::{Command, Decision, HealthReport, Mode, PhaseName, Reason, State, Ticket, Verdict};
 pub use time::Tick;

@@ -44,9 +44,9 @@ mod streak;
 mod sync;
 
 pub use panelboard_core::{
-    Backoff, Catalog, Cause, Command, Fired, InvalidRatio, Jitter, Kind, KindSet, Mode, Outcome,
-    PhaseName, Ratio, Reason, Rule, Settings, SettingsBuilder, SettingsError, Tally, Tick,
-    Transition, WindowSpec, presets,
+    Backoff, Catalog, Cause, Command, Fired, HealthReport, InvalidRatio, Jitter, Kind, KindSet,
+    Mode, Outcome, PhaseName, Ratio, Reason, Rule, Settings, SettingsBuilder, SettingsError, Tally,
+    Tick, Transition, WindowSpec, presets,
 };
 
 #[cfg(feature = "tokio")]

@@ -22,7 +22,7 @@ mod types;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use types::{Command, Decision, Mode, PhaseName, Reason, Role, Ticket, Verdict};
+pub use types::{Command, Decision, HealthReport, Mode, PhaseName, Reason, Role, Ticket, Verdict};
 
 use crate::pace::Pace;
 use crate::round::{Returned, Round, Standing};
@@ -47,6 +47,8 @@ pub struct State {
     failed_recoveries: u32,
     /// How long the last open phase was; zero before the first.
     last_open: Duration,
+    /// What a health check last reported.
+    health: Option<HealthReport>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,6 +87,7 @@ impl State {
             pace: Pace::default(),
             failed_recoveries: 0,
             last_open: Duration::ZERO,
+            health: None,
         }
     }
 
@@ -335,10 +338,12 @@ impl State {
                 self.pace = Pace::default();
                 self.failed_recoveries = 0;
                 self.last_open = Duration::ZERO;
+                self.health = None;
                 self.enter(Phase::Closed, now, Cause::Reset, log);
             }
             Command::Trip => self.order(None, now, log),
             Command::OpenFor(time) => self.order(Some(time), now, log),
+            Command::Health(report) => self.health = Some(report),
         }
     }
 
@@ -456,6 +461,11 @@ impl State {
     /// How far pushback holds calls back.
     pub fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// What a health check last reported; `None` before the first report and after a reset.
+    pub fn health(&self) -> Option<HealthReport> {
+        self.health
     }
 
     /// Recoveries that failed since the last sign of health: the backoff exponent.

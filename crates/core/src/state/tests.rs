@@ -214,3 +214,18 @@ fn a_refusal_while_open_reckons_with_the_pace() {
     let (reason, retry_after) = (Reason::Open, secs(59));
     assert_eq!(refusal, Decision::Reject { reason, retry_after });
 }
+
+#[test]
+fn a_health_report_is_kept_until_the_next_or_a_reset_and_changes_no_phase() {
+    let settings = Settings::default();
+    let mut state = State::new(0, Tick::ZERO);
+    let mut log = Vec::new();
+    assert_eq!(state.health(), None);
+    for report in HealthReport::ALL {
+        state.command(&settings, Tick::ZERO, Command::Health(report), &mut log);
+        assert_eq!(state.health(), Some(report));
+    }
+    assert_eq!((state.generation(), log.len()), (1, 0));
+    state.command(&settings, Tick::ZERO, Command::Reset, &mut log);
+    assert_eq!(state.health(), None);
+}

@@ -101,6 +101,32 @@ impl Reason {
     }
 }
 
+/// How a health check last found the dependency.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum HealthReport {
+    /// It does its job.
+    Healthy,
+    /// It works, but not as it should.
+    Degraded,
+    /// It does not work.
+    Unhealthy,
+}
+
+impl HealthReport {
+    /// Every report.
+    pub const ALL: [HealthReport; 3] =
+        [HealthReport::Healthy, HealthReport::Degraded, HealthReport::Unhealthy];
+
+    /// The name in metrics and API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HealthReport::Healthy => "healthy",
+            HealthReport::Degraded => "degraded",
+            HealthReport::Unhealthy => "unhealthy",
+        }
+    }
+}
+
 macro_rules! displays_its_name {
     ($($type:ty),*) => {$(
         impl fmt::Display for $type {
@@ -110,7 +136,7 @@ macro_rules! displays_its_name {
         }
     )*};
 }
-displays_its_name!(Mode, PhaseName, Reason);
+displays_its_name!(Mode, PhaseName, Reason, HealthReport);
 
 /// What a call was let through as.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -184,4 +210,6 @@ pub enum Command {
     Trip,
     /// Open now for exactly this long; if open, at least for this long.
     OpenFor(Duration),
+    /// Takes note of what a health check found. Changes no phase by itself.
+    Health(HealthReport),
 }
