@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Mode, Settings};
+use crate::{DependsOn, Mode, Settings};
 
 /// The checked settings of a set of named circuits.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub struct Catalog {
     /// For circuits with one breaker for each key: which keys run on other settings. The first
     /// rule that matches a key counts.
     pub keys: BTreeMap<String, Vec<KeyRule>>,
+    /// Which circuits depend on which.
+    pub depends_on: DependsOn,
 }
 
 /// Settings for the keys that match a pattern.
@@ -59,6 +61,7 @@ impl Default for Catalog {
             defaults: Settings::default(),
             circuits: BTreeMap::new(),
             keys: BTreeMap::new(),
+            depends_on: DependsOn::default(),
         }
     }
 }

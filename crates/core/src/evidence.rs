@@ -2,15 +2,26 @@
 
 use core::time::Duration;
 
-use crate::rules::{self, Bad};
+use crate::rules::{self, Bad, Seen};
 use crate::window::{KindTally, Window};
-use crate::{Fired, Outcome, Settings, Speed, Tally, Tick, WindowSpec};
+use crate::{
+    End, Fired, HealthReport, Outcome, Score, Settings, Speed, Tally, Tick, WindowSpec, adaptive,
+};
 
 /// The streak and the window of one closed phase, in plain values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Evidence {
     streak: u32,
     window: Window,
+}
+
+/// What the rules reckon with that this evidence does not hold.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Signs {
+    /// What a health check last reported.
+    pub health: Option<HealthReport>,
+    /// The score of the sequential rule, this call included.
+    pub score: Score,
 }
 
 impl Evidence {
@@ -35,22 +46,29 @@ impl Evidence {
 
     /// Counts a result and asks the rules. Neutral and pushback count in no failure rule; a
     /// neutral one that was slow (cancelled past the bound) counts as a slow call.
+    ///
+    /// A window over calls that is full of fast successes takes no note of one more, so what it
+    /// knows of their durations may be old; but it is all below the bound, as theirs are.
     pub fn record(
         &mut self,
         settings: &Settings,
         now: Tick,
-        outcome: Outcome,
-        speed: Speed,
+        end: End,
+        signs: Signs,
     ) -> Option<Fired> {
         let windowed = settings.has_window_rule();
-        let speed = if settings.has_slow_rule() { speed } else { Speed::Unjudged };
+        let speed = if settings.has_slow_rule() { end.speed } else { Speed::Unjudged };
+        let took = end.took.filter(|_| settings.tracks_latency());
         let mut bad = Bad { failure: false, slow: speed == Speed::Slow };
-        match outcome {
+        match end.outcome {
+            Outcome::Success if !bad.slow && self.is_saturated_with_success(settings) => {
+                return None;
+            }
             Outcome::Success => {
                 self.streak = 0;
                 if windowed {
                     self.window.record_end(now, None);
-                    self.window.record_speed(now, speed);
+                    self.window.record_speed(now, speed, took);
                 }
             }
             Outcome::Failure { kind, .. } => {
@@ -58,21 +76,23 @@ impl Evidence {
                 self.streak = self.streak.saturating_add(1);
                 if windowed {
                     self.window.record_end(now, Some(kind));
-                    self.window.record_speed(now, speed);
+                    self.window.record_speed(now, speed, took);
                 }
             }
-            Outcome::Neutral if bad.slow => self.window.record_speed(now, speed),
+            Outcome::Neutral if bad.slow => self.window.record_speed(now, speed, took),
             Outcome::Neutral | Outcome::Pushback { .. } => return None,
         }
         if !bad.any() {
             return None;
         }
-        rules::judge(settings, bad, self.streak, self.tally(now))
+        let seen = Seen { streak: self.streak, tally: self.tally(now), score: signs.score };
+        let thresholds = adaptive::in_force(settings, signs.health, seen.tally);
+        rules::judge(&thresholds, bad, seen)
     }
 
-    /// Counts a running call that has just passed the slow bound.
-    pub fn record_slow(&mut self, settings: &Settings, now: Tick) -> Option<Fired> {
-        self.record(settings, now, Outcome::Neutral, Speed::Slow)
+    /// Counts a running call that has just passed the slow bound: it took that long at least.
+    pub fn record_slow(&mut self, settings: &Settings, now: Tick, signs: Signs) -> Option<Fired> {
+        self.record(settings, now, End::passed_the_bound(settings), signs)
     }
 
     /// Takes a streak over from where it was counted before.
@@ -140,7 +160,8 @@ mod tests {
     fn after_calls(settings: &Settings, calls: u32) -> Evidence {
         let mut evidence = Evidence::new(settings);
         for _ in 0..calls {
-            let fired = evidence.record(settings, Tick::ZERO, Outcome::Success, Speed::Unjudged);
+            let end = End { outcome: Outcome::Success, speed: Speed::Unjudged, took: None };
+            let fired = evidence.record(settings, Tick::ZERO, end, Signs::default());
             assert_eq!(fired, None);
         }
         evidence

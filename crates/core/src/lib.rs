@@ -10,7 +10,9 @@
 //! | --- | --- |
 //! | [`state`] | phase and mode: who is let through, what a result does, what time alone does |
 //! | [`round`] | half-open: how many probes, when the round is won, lost or stuck |
-//! | [`evidence`], [`window`], [`rules`] | closed: what counts, and when it is enough to trip |
+//! | [`evidence`], [`window`], [`rules`], [`cusum`] | closed: what counts, and when it is enough to trip |
+//! | [`adaptive`] | the thresholds that are in force |
+//! | [`dependency`] | what is not this breaker's fault |
 //! | [`backoff`], [`pace`] | for how long |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
@@ -23,9 +25,12 @@
 
 extern crate alloc;
 
+pub mod adaptive;
 pub mod backoff;
 pub mod catalog;
 pub mod change;
+pub mod cusum;
+pub mod dependency;
 pub mod evidence;
 mod kind;
 pub mod limits;
@@ -43,10 +48,15 @@ pub mod window;
 
 pub use catalog::Catalog;
 pub use change::{Cause, Change, ModeChange, Transition};
+pub use cusum::Score;
+pub use dependency::{DependencyCycle, DependsOn, OpenDependency};
 pub use kind::{Kind, KindSet, OtherKind};
-pub use outcome::{Outcome, Speed};
+pub use outcome::{End, Outcome, Speed};
 pub use ratio::{InvalidRatio, Ratio};
 pub use rules::{Fired, Rule, Tally};
-pub use settings::{Backoff, Jitter, Settings, SettingsBuilder, SettingsError, WindowSpec};
+pub use settings::{
+    Backoff, BaseRate, Jitter, Sequential, SequentialSpec, Settings, SettingsBuilder,
+    SettingsError, WindowSpec,
+};
 pub use state::{Command, Decision, HealthReport, Mode, PhaseName, Reason, State, Ticket, Verdict};
 pub use time::Tick;

@@ -3,6 +3,8 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use crate::Ratio;
+
 /// Nothing a breaker waits for may take longer than this; more is a slip of the pen.
 pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -27,3 +29,11 @@ pub const PROBES: RangeInclusive<u32> = 1..=1_000;
 
 /// `backoff.multiplier`, in thousandths: 1 to 100.
 pub const MULTIPLIER_MILLIS: RangeInclusive<u32> = 1_000..=100_000;
+
+/// `sequential.base_rate` and `sequential.fault_rate`: the least and the most. At 1 a single success
+/// would prove that nothing is wrong.
+pub const FAULT_RATE: (Ratio, Ratio) =
+    (Ratio::basis_points(1).unwrap(), Ratio::percent(99).unwrap());
+
+/// `sequential.false_trips_per`, in calls. Of fewer, the rule would trip on chance within hours.
+pub const FALSE_TRIPS_PER: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;

@@ -6,10 +6,11 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::evidence::Evidence;
+use crate::cusum::{Cusum, Ended};
+use crate::evidence::{Evidence, Signs};
 use crate::{
-    Change, Command, Decision, Fired, Kind, Outcome, Reason, Settings, Speed, State, Tick, Ticket,
-    Verdict,
+    Cause, Change, Command, Decision, End, Fired, Kind, OpenDependency, Outcome, Reason, Settings,
+    Speed, State, Tick, Ticket, Verdict,
 };
 
 /// A whole breaker in plain values.
@@ -18,6 +19,7 @@ pub struct Machine {
     settings: Settings,
     state: State,
     evidence: Evidence,
+    cusum: Option<Cusum>,
     counters: Counters,
 }
 
@@ -30,15 +32,17 @@ pub enum Input {
     Acquire {
         /// How long.
         lease: Duration,
+        /// A dependency that is open.
+        dependency: Option<OpenDependency>,
     },
     /// A call that was let through has ended.
     Settle {
         /// What it was let through on.
         ticket: Ticket,
         /// What came of it.
-        outcome: Outcome,
-        /// How fast it was.
-        speed: Speed,
+        end: End,
+        /// A dependency that is open.
+        dependency: Option<OpenDependency>,
     },
     /// A call that is still running has passed the slow bound.
     MarkSlow {
@@ -80,6 +84,8 @@ pub struct Counters {
     pub failures: [u64; Kind::COUNT],
     /// Calls that ended neutral.
     pub neutral: u64,
+    /// Those of them that failed while a dependency was open.
+    pub excused: u64,
     /// Calls that ended in pushback.
     pub pushback: u64,
     /// Results that came too late to be weighed.
@@ -101,6 +107,7 @@ impl Machine {
             settings,
             state: State::new(seed, now),
             evidence: Evidence::new(&settings),
+            cusum: settings.sequential.map(|rule| Cusum::new(rule, Ended::default())),
             counters: Counters::default(),
         }
     }
@@ -111,30 +118,19 @@ impl Machine {
         let (settings, log) = (self.settings, &mut changes);
         match input {
             Input::Look => self.state.look(&settings, now, log),
-            Input::Acquire { lease } => {
-                let answer = self.state.acquire(&settings, now, lease, log);
+            Input::Acquire { lease, dependency } => {
+                let answer = self.state.acquire(&settings, now, (lease, dependency), log);
                 self.counters.count_decision(answer);
                 decision = Some(answer);
             }
-            Input::Settle { ticket, outcome, speed } => {
-                let outcome = settings.regard(outcome);
-                let given = self.state.settle(&settings, now, ticket, (outcome, speed), log);
-                self.counters.count_end(given, outcome, speed);
-                if given == Verdict::Weigh {
-                    let hint = match outcome {
-                        Outcome::Failure { retry_after, .. } => retry_after,
-                        _ => None,
-                    };
-                    let fired = self.evidence.record(&settings, now, outcome, speed);
-                    self.trip(fired, hint, now, log);
-                }
-                verdict = Some(given);
+            Input::Settle { ticket, end, dependency } => {
+                verdict = Some(self.settle(now, ticket, end, dependency, log));
             }
             Input::MarkSlow { ticket } => {
                 self.counters.slow += 1;
                 let given = self.state.mark_slow(&settings, now, ticket, log);
                 if given == Verdict::Weigh {
-                    let fired = self.evidence.record_slow(&settings, now);
+                    let fired = self.evidence.record_slow(&settings, now, self.signs());
                     self.trip(fired, None, now, log);
                 }
             }
@@ -146,14 +142,66 @@ impl Machine {
                 self.state.look(&self.settings, now, log);
                 self.settings = settings;
                 self.evidence.reconfigure(&settings);
+                let ended = self.counters.ended();
+                self.cusum = Cusum::reconfigure(self.cusum.take(), settings.sequential, ended);
                 self.state.look(&settings, now, log);
+                self.disturb();
             }
         }
-        // Entering a phase empties the windows.
-        if changes.iter().any(|change| matches!(change, Change::Phase(_))) {
-            self.evidence.clear();
+        for change in &changes {
+            // Entering a phase empties the windows.
+            if let Change::Phase(transition) = change {
+                self.evidence.clear();
+                if let Some(cusum) = &mut self.cusum {
+                    cusum.clear(transition.cause == Cause::Reset);
+                }
+            }
+        }
+        if !changes.is_empty() {
+            self.disturb();
         }
         Step { decision, verdict, changes }
+    }
+
+    fn settle(
+        &mut self,
+        now: Tick,
+        ticket: Ticket,
+        end: End,
+        dependency: Option<OpenDependency>,
+        log: &mut Vec<Change>,
+    ) -> Verdict {
+        let settings = self.settings;
+        let outcome = settings.regard(end.outcome);
+        let excused = dependency.is_some() && OpenDependency::excuses(outcome);
+        let end = if excused { End::EXCUSED } else { End { outcome, ..end } };
+        let given = self.state.settle(&settings, now, ticket, (end.outcome, end.speed), log);
+        self.counters.count_end(given, end, excused);
+        if given == Verdict::Weigh {
+            let hint = match end.outcome {
+                Outcome::Failure { retry_after, .. } => retry_after,
+                _ => None,
+            };
+            if let Some(cusum) = &mut self.cusum {
+                cusum.weigh(end.outcome, || self.counters.ended());
+            }
+            let fired = self.evidence.record(&settings, now, end, self.signs());
+            self.trip(fired, hint, now, log);
+        }
+        given
+    }
+
+    fn signs(&self) -> Signs {
+        Signs {
+            health: self.state.health(),
+            score: self.cusum.as_ref().map(Cusum::score).unwrap_or_default(),
+        }
+    }
+
+    fn disturb(&mut self) {
+        if let Some(cusum) = &mut self.cusum {
+            cusum.disturb(self.counters.ended());
+        }
     }
 
     fn trip(
@@ -185,6 +233,11 @@ impl Machine {
         &self.evidence
     }
 
+    /// What the sequential rule holds against the dependency, if it is at work.
+    pub fn cusum(&self) -> Option<&Cusum> {
+        self.cusum.as_ref()
+    }
+
     /// What was counted, ever.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -197,6 +250,12 @@ impl Counters {
     /// Calls that failed, of any kind.
     pub fn failure(&self) -> u64 {
         self.failures.iter().sum()
+    }
+
+    /// Calls that ended in success or failure.
+    pub fn ended(&self) -> Ended {
+        let failures = self.failure();
+        Ended { calls: self.success + failures, failures }
     }
 
     /// Calls let through whose end is not known yet (invariant B-11).
@@ -215,13 +274,14 @@ impl Counters {
         }
     }
 
-    fn count_end(&mut self, verdict: Verdict, outcome: Outcome, speed: Speed) {
-        self.slow += u64::from(speed == Speed::Slow);
+    fn count_end(&mut self, verdict: Verdict, end: End, excused: bool) {
+        self.slow += u64::from(end.speed == Speed::Slow);
         if verdict == Verdict::Late {
             self.late += 1;
             return;
         }
-        match outcome {
+        self.excused += u64::from(excused);
+        match end.outcome {
             Outcome::Success => self.success += 1,
             Outcome::Failure { kind, .. } => self.failures[kind.index()] += 1,
             Outcome::Neutral => self.neutral += 1,

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::Kind;
+use crate::{Kind, Settings};
 
 /// What came of a guarded call, as far as the dependency is concerned.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -58,6 +58,26 @@ pub enum Speed {
     Fast,
     /// The bound or longer.
     Slow,
+}
+
+/// The end of a call, as the evidence takes it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct End {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How fast it was.
+    pub speed: Speed,
+    /// How long it took; `None` if that is not known.
+    pub took: Option<Duration>,
+}
+
+impl End {
+    /// What is known of a call that has just passed the slow bound while it runs: it took that
+    /// long at least. Its end is then of unjudged speed.
+    pub fn passed_the_bound(settings: &Settings) -> End {
+        let took = settings.slow_call_duration.filter(|_| settings.tracks_latency());
+        End { outcome: Outcome::Neutral, speed: Speed::Slow, took }
+    }
 }
 
 #[cfg(test)]

@@ -84,11 +84,12 @@ pub fn database() -> SettingsBuilder {
         .timeout(secs(10))
         .window(8_u32)
         .failure_rate(0.6)
+        .adaptive(true)
 }
 
 /// An authentication service.
 pub fn auth() -> SettingsBuilder {
-    base().failure_threshold(5).timeout(secs(15)).window(12_u32)
+    base().failure_threshold(5).timeout(secs(15)).window(12_u32).adaptive(true)
 }
 
 /// A language-model API: slow by nature, and rate limits are pushback, not failures.
@@ -101,11 +102,12 @@ pub fn llm() -> SettingsBuilder {
         .window(6_u32)
         .failure_rate(0.4)
         .slow_call_duration(secs(30))
+        .adaptive(true)
 }
 
 /// A `ClickHouse` server.
 pub fn clickhouse() -> SettingsBuilder {
-    base().failure_threshold(4).recovery_timeout(secs(45)).timeout(secs(20))
+    base().failure_threshold(4).recovery_timeout(secs(45)).timeout(secs(20)).adaptive(true)
 }
 
 /// A Redis server.
@@ -190,6 +192,14 @@ mod tests {
         }
         assert!(ALL.is_sorted_by_key(|(name, _)| *name));
         assert_eq!(by_name("nonsense"), None);
+    }
+
+    #[test]
+    fn the_presets_that_were_adaptive_are() {
+        let adaptive = |preset: &Preset| preset().build().unwrap().adaptive();
+        let names: alloc::vec::Vec<&str> =
+            ALL.iter().filter(|(_, preset)| adaptive(preset)).map(|(name, _)| *name).collect();
+        assert_eq!(names, ["auth", "clickhouse", "database", "llm"]);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! even if old successes have meanwhile left the window.
 
 use core::fmt;
+use core::time::Duration;
 
-use crate::{Ratio, Settings};
+use crate::{Ratio, Score, Sequential, Settings};
 
 /// What is in the window.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
@@ -18,6 +19,19 @@ pub struct Tally {
     pub timed: u64,
     /// Those that were slow.
     pub slow: u64,
+    /// How long those took together, as far as anybody asks
+    /// ([`Settings::tracks_latency`]).
+    pub took: Duration,
+}
+
+impl Tally {
+    /// How long calls took on average; `None` if that is not known of any.
+    ///
+    /// Of calls that ended before anybody asked it is not known, and they count as quick.
+    pub fn mean_latency(&self) -> Option<Duration> {
+        let calls = u32::try_from(self.timed).unwrap_or(u32::MAX);
+        if self.took.is_zero() { None } else { self.took.checked_div(calls) }
+    }
 }
 
 /// The rule that fired.
@@ -32,6 +46,8 @@ pub enum Rule {
     FailureCount,
     /// `slow_call_rate` of the calls in the window.
     SlowRate,
+    /// Failures too frequent to be chance.
+    Sequential,
 }
 
 impl Rule {
@@ -42,6 +58,7 @@ impl Rule {
             Rule::FailureRate => "failure_rate",
             Rule::FailureCount => "failure_count",
             Rule::SlowRate => "slow_rate",
+            Rule::Sequential => "sequential",
         }
     }
 }
@@ -61,6 +78,8 @@ pub struct Fired {
     pub streak: u32,
     /// What the window held.
     pub tally: Tally,
+    /// The score of the sequential rule.
+    pub score: Score,
     /// The thresholds.
     pub thresholds: Thresholds,
 }
@@ -78,10 +97,12 @@ pub struct Thresholds {
     pub slow_rate: Option<Ratio>,
     /// `min_calls`.
     pub min_calls: u32,
+    /// The score at which `sequential` fires.
+    pub score: Option<Score>,
 }
 
 impl Thresholds {
-    /// The thresholds of these settings.
+    /// The thresholds as configured.
     pub fn of(settings: &Settings) -> Thresholds {
         Thresholds {
             streak: settings.failure_threshold,
@@ -89,7 +110,15 @@ impl Thresholds {
             failure_count: settings.failure_count,
             slow_rate: settings.has_slow_rule().then_some(settings.slow_call_rate),
             min_calls: settings.min_calls,
+            score: settings.sequential.map(Sequential::limit),
         }
+    }
+
+    /// From how many failures in a row on the rules must be asked, whatever else is known; `None`
+    /// if no number of them is reason to ask.
+    pub fn asked_from(&self) -> Option<u32> {
+        // The score is known only where it is kept; so each failure asks.
+        if self.score.is_some() { Some(1) } else { self.streak }
     }
 }
 
@@ -109,30 +138,41 @@ impl Bad {
     }
 }
 
-/// The first rule that fires on `bad`, given that it is already part of `streak` and `tally`.
-pub fn judge(settings: &Settings, bad: Bad, streak: u32, tally: Tally) -> Option<Fired> {
-    let fired = |rule| Fired { rule, streak, tally, thresholds: Thresholds::of(settings) };
+/// What the rules are asked about.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// Failures in a row.
+    pub streak: u32,
+    /// What is in the window.
+    pub tally: Tally,
+    /// The score of the sequential rule.
+    pub score: Score,
+}
+
+/// The first rule that fires on `bad`, given that it is already part of what was `seen`.
+pub fn judge(thresholds: &Thresholds, bad: Bad, seen: Seen) -> Option<Fired> {
+    let Seen { streak, tally, score } = seen;
+    let thresholds = *thresholds;
+    let Thresholds { failure_rate, failure_count, slow_rate, min_calls, .. } = thresholds;
+    let fired = |rule| Fired { rule, streak, tally, score, thresholds };
     if bad.failure {
-        if streak_fires(settings, streak) {
+        if thresholds.streak.is_some_and(|most| streak >= most) {
             return Some(fired(Rule::ConsecutiveFailures));
         }
-        if rate_fires(settings.failure_rate, settings.min_calls, tally.failures, tally.calls) {
+        if rate_fires(failure_rate, min_calls, tally.failures, tally.calls) {
             return Some(fired(Rule::FailureRate));
         }
-        if settings.failure_count.is_some_and(|count| tally.failures >= u64::from(count)) {
+        if failure_count.is_some_and(|count| tally.failures >= u64::from(count)) {
             return Some(fired(Rule::FailureCount));
         }
+        if thresholds.score.is_some_and(|limit| score >= limit) {
+            return Some(fired(Rule::Sequential));
+        }
     }
-    let slow_rate = Thresholds::of(settings).slow_rate;
-    if bad.slow && rate_fires(slow_rate, settings.min_calls, tally.slow, tally.timed) {
+    if bad.slow && rate_fires(slow_rate, min_calls, tally.slow, tally.timed) {
         return Some(fired(Rule::SlowRate));
     }
     None
-}
-
-/// Whether so many failures in a row trip.
-pub fn streak_fires(settings: &Settings, streak: u32) -> bool {
-    settings.failure_threshold.is_some_and(|threshold| streak >= threshold)
 }
 
 /// How many more bad events, counting from the next, must be recorded before a window rule can
@@ -141,9 +181,11 @@ pub fn streak_fires(settings: &Settings, streak: u32) -> bool {
 /// `1` means the very next one might. Good events only push the moment further away, except that
 /// they help to reach `min_calls`; that much of them is assumed. So a shell that has read the whole
 /// window once may count this down instead of reading it at every failure.
-pub fn slack(settings: &Settings, tally: Tally) -> u64 {
-    let Thresholds { failure_rate, slow_rate, min_calls, .. } = Thresholds::of(settings);
-    let by_count = match settings.failure_count {
+///
+/// Thresholds that may yet tighten are to be given as [`tightest`](crate::adaptive::tightest).
+pub fn slack(thresholds: &Thresholds, tally: Tally) -> u64 {
+    let Thresholds { failure_rate, slow_rate, min_calls, .. } = *thresholds;
+    let by_count = match thresholds.failure_count {
         Some(count) => u64::from(count).saturating_sub(tally.failures).max(1),
         None => u64::MAX,
     };
@@ -180,8 +222,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn settings() -> Settings {
-        Settings::default()
+    fn configured() -> Thresholds {
+        Thresholds::of(&Settings::default())
+    }
+
+    fn judge_tally(thresholds: &Thresholds, bad: Bad, streak: u32, tally: Tally) -> Option<Fired> {
+        judge(thresholds, bad, Seen { streak, tally, score: Score::FLOOR })
     }
 
     fn failures(failures: u64, calls: u64) -> Tally {
@@ -192,18 +238,18 @@ mod tests {
 
     #[test]
     fn thresholds_are_met_by_equality() {
-        let fired = judge(&settings(), FAILURE, 5, Tally::default()).unwrap();
+        let fired = judge_tally(&configured(), FAILURE, 5, Tally::default()).unwrap();
         assert_eq!(fired.rule, Rule::ConsecutiveFailures);
-        assert_eq!(judge(&settings(), FAILURE, 4, Tally::default()), None);
-        let fired = judge(&settings(), FAILURE, 1, failures(5, 10)).unwrap();
+        assert_eq!(judge_tally(&configured(), FAILURE, 4, Tally::default()), None);
+        let fired = judge_tally(&configured(), FAILURE, 1, failures(5, 10)).unwrap();
         assert_eq!(fired.rule, Rule::FailureRate);
     }
 
     /// B-5: fewer than `min_calls` never trips a rate rule.
     #[test]
     fn b5_rate_rules_wait_for_min_calls() {
-        assert_eq!(judge(&settings(), FAILURE, 1, failures(9, 9)), None);
-        assert!(judge(&settings(), FAILURE, 1, failures(9, 10)).is_some());
+        assert_eq!(judge_tally(&configured(), FAILURE, 1, failures(9, 9)), None);
+        assert!(judge_tally(&configured(), FAILURE, 1, failures(9, 10)).is_some());
     }
 
     #[test]
@@ -213,20 +259,35 @@ mod tests {
             .min_calls(1)
             .build()
             .unwrap();
+        let thresholds = Thresholds::of(&settings);
         let slow = Bad { failure: false, slow: true };
-        let tally = Tally { calls: 10, failures: 9, timed: 10, slow: 7 };
-        assert_eq!(judge(&settings, slow, 0, tally), None);
-        let fired = judge(&settings, slow, 0, Tally { slow: 8, ..tally }).unwrap();
+        let tally = Tally { calls: 10, failures: 9, timed: 10, slow: 7, ..Tally::default() };
+        assert_eq!(judge_tally(&thresholds, slow, 0, tally), None);
+        let fired = judge_tally(&thresholds, slow, 0, Tally { slow: 8, ..tally }).unwrap();
         assert_eq!(fired.rule, Rule::SlowRate);
     }
 
     #[test]
+    fn the_sequential_rule_fires_at_its_limit_and_has_every_failure_asked_about() {
+        let spec = crate::SequentialSpec::default();
+        let settings = Settings::builder().sequential(spec).failure_rate(None).build().unwrap();
+        let thresholds = Thresholds::of(&settings);
+        let limit = thresholds.score.unwrap();
+        let ask = |score, bad| judge(&thresholds, bad, Seen { score, ..Seen::default() });
+        assert_eq!(ask(limit, FAILURE).unwrap().rule, Rule::Sequential);
+        assert_eq!(ask(Score::FLOOR, FAILURE), None);
+        assert_eq!(ask(limit, Bad { failure: false, slow: true }), None);
+        assert_eq!(thresholds.asked_from(), Some(1));
+        assert_eq!(configured().asked_from(), Some(5));
+    }
+
+    #[test]
     fn slack_is_one_when_the_next_failure_may_trip() {
-        assert_eq!(slack(&settings(), failures(4, 9)), 1);
-        assert_eq!(slack(&settings(), failures(0, 1000)), 1000);
-        assert_eq!(slack(&settings(), failures(0, 0)), 5);
+        assert_eq!(slack(&configured(), failures(4, 9)), 1);
+        assert_eq!(slack(&configured(), failures(0, 1000)), 1000);
+        assert_eq!(slack(&configured(), failures(0, 0)), 5);
         let off = Settings::builder().failure_rate(None).build().unwrap();
-        assert_eq!(slack(&off, failures(3, 3)), u64::MAX);
+        assert_eq!(slack(&Thresholds::of(&off), failures(3, 3)), u64::MAX);
     }
 
     proptest! {
@@ -244,16 +305,16 @@ mod tests {
             let share = f64::from(rate) / 10_000.0;
             let settings =
                 Settings::builder().failure_rate(share).min_calls(min_calls).failure_threshold(None);
-            let settings = settings.build().unwrap();
-            let slack = slack(&settings, failures(failed, calls));
+            let thresholds = Thresholds::of(&settings.build().unwrap());
+            let slack = slack(&thresholds, failures(failed, calls));
             prop_assert!(slack >= 1);
             for k in 1..slack.min(300) {
                 let tally = failures(failed + k, calls + k + good);
-                prop_assert_eq!(judge(&settings, FAILURE, 0, tally), None);
+                prop_assert_eq!(judge_tally(&thresholds, FAILURE, 0, tally), None);
             }
             if slack < 1_000_000 {
                 let all = (calls + slack).max(min_calls.into());
-                prop_assert!(judge(&settings, FAILURE, 0, failures(failed + slack, all)).is_some());
+                prop_assert!(judge_tally(&thresholds, FAILURE, 0, failures(failed + slack, all)).is_some());
             }
         }
     }

@@ -38,12 +38,12 @@ pub(crate) enum Door {
 }
 
 // The word, from the lowest bit: door (2), whether results are weighed without the lock (1),
-// whether calls are timed (1), whether results go to the shards (1), phase (2), reason (3), place
+// whether calls are timed (1), whether results go to the shards alone (1), phase (2), reason (3), place
 // of the time (1), epoch of the window (13), generation (40) as in a claim.
 const DOOR: u64 = 0b11;
 const WEIGHS: u64 = 1 << 2;
 const TIMED: u64 = 1 << 3;
-const SHARDS: u64 = 1 << 4;
+const SHARDS_ALONE: u64 = 1 << 4;
 const PHASE_AT: u32 = 5;
 const REASON_AT: u32 = 7;
 const PLACE_AT: u32 = 10;
@@ -121,10 +121,12 @@ impl Face {
         let door = if lapses { Door::Ask } else { door };
         let weigh = closed && mode.weighs() && !lapses && !state.pace().is_escalated();
         let flag = |flag, on| if on { flag } else { 0 };
+        let shards_alone =
+            Recorder::of(settings) == Recorder::Shards && settings.sequential().is_none();
         let word = door as u64
             | flag(WEIGHS, weigh)
             | flag(TIMED, settings.has_slow_rule())
-            | flag(SHARDS, Recorder::of(settings) == Recorder::Shards)
+            | flag(SHARDS_ALONE, shards_alone)
             | (state.phase() as u64) << PHASE_AT
             | (reason.index() as u64) << REASON_AT
             | Face::stamp_of(state.generation(), epoch) << EPOCH_AT;
@@ -152,7 +154,8 @@ impl Face {
     /// the common case.
     #[inline]
     pub(crate) fn weighs_plainly(self, claim: Claim) -> bool {
-        self.0 & (WEIGHS | TIMED | SHARDS) == WEIGHS | SHARDS && claim.is_voter_of(self.0)
+        self.0 & (WEIGHS | TIMED | SHARDS_ALONE) == WEIGHS | SHARDS_ALONE
+            && claim.is_voter_of(self.0)
     }
 
     /// Whether calls are timed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use panelboard_core::window::cell;
-use panelboard_core::{Kind, KindSet, Outcome, Settings, Speed, Tick, WindowSpec};
+use panelboard_core::{Kind, KindSet, Outcome, Settings, Speed, Tick, WindowSpec, adaptive};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,10 +31,15 @@ pub(crate) enum Recorder {
 }
 
 // The word, from the lowest bit: recorder (2), whether calls are timed (1), ignored kinds (16),
-// consecutive threshold (16, 0 for none).
+// from how many failures in a row on the rules are asked (16, 0 for never), whether durations are
+// added up (1), whether results are held against something behind the lock (1), whether there are
+// dependencies (1).
 const TIMED: u64 = 1 << 2;
 const IGNORE_AT: u32 = 3;
-const THRESHOLD_AT: u32 = 19;
+const ASKED_FROM_AT: u32 = 19;
+const ADDS_UP: u64 = 1 << 35;
+const LOCKED: u64 = 1 << 36;
+const DEPENDS: u64 = 1 << 37;
 
 // ===== impl HotCell =====
 
@@ -46,12 +51,12 @@ impl HotCell {
             slow_after: AtomicU64::new(0),
             timeout: AtomicU64::new(0),
         };
-        cell.publish(settings);
+        cell.publish(settings, false);
         cell
     }
 
     /// Shows new settings to calls; a face with another epoch is published after them.
-    pub(crate) fn publish(&self, settings: &Settings) {
+    pub(crate) fn publish(&self, settings: &Settings, depends: bool) {
         let width = match settings.window() {
             WindowSpec::Time(length) => cell::width_of(length),
             WindowSpec::Calls(_) => 1,
@@ -59,10 +64,18 @@ impl HotCell {
         self.width.store(width, Ordering::Relaxed);
         self.slow_after.store(nanos(settings.slow_call_duration()), Ordering::Relaxed);
         self.timeout.store(nanos(settings.timeout()), Ordering::Relaxed);
-        let word = Recorder::of(settings) as u64
-            | if settings.has_slow_rule() { TIMED } else { 0 }
+        let recorder = Recorder::of(settings);
+        let locked = recorder == Recorder::Locked || settings.sequential().is_some();
+        // Thresholds may tighten at any moment, so calls go by the tightest there can be.
+        let asked_from = adaptive::tightest(settings).asked_from();
+        let flag = |flag, on| if on { flag } else { 0 };
+        let word = recorder as u64
+            | flag(TIMED, settings.has_slow_rule())
+            | flag(ADDS_UP, settings.tracks_latency())
+            | flag(LOCKED, locked)
+            | flag(DEPENDS, depends)
             | u64::from(settings.ignore().bits()) << IGNORE_AT
-            | u64::from(settings.failure_threshold().unwrap_or(0) as u16) << THRESHOLD_AT;
+            | u64::from(asked_from.unwrap_or(0) as u16) << ASKED_FROM_AT;
         // Release: pairs with the acquire in `load`.
         self.word.store(word, Ordering::Release);
     }
@@ -136,9 +149,35 @@ impl Hot {
         self.0 & TIMED != 0
     }
 
+    /// How long a call took that began at `started`, if that is of interest.
     #[inline]
-    pub(crate) fn threshold(self) -> Option<u16> {
-        Some((self.0 >> THRESHOLD_AT) as u16).filter(|threshold| *threshold != 0)
+    pub(crate) fn took(self, started: Option<Tick>, now: Tick) -> Option<Duration> {
+        started.filter(|_| self.0 & ADDS_UP != 0).map(|started| now.since(started))
+    }
+
+    /// From how many failures in a row on the rules are asked.
+    #[inline]
+    pub(crate) fn asked_from(self) -> Option<u16> {
+        Some((self.0 >> ASKED_FROM_AT) as u16).filter(|failures| *failures != 0)
+    }
+
+    /// Whether results are held against something behind the lock: a window over calls, or the
+    /// score of the sequential rule.
+    #[inline]
+    pub(crate) fn weighs_behind_the_lock(self) -> bool {
+        self.0 & LOCKED != 0
+    }
+
+    /// Whether there are dependencies that may excuse a failure.
+    #[inline]
+    pub(crate) fn depends(self) -> bool {
+        self.0 & DEPENDS != 0
+    }
+
+    /// Whether a failure of this kind may not count: it is ignored, or may be excused.
+    #[inline]
+    pub(crate) fn may_not_count(self, kind: Kind) -> bool {
+        self.ignores(kind) | self.depends()
     }
 
     /// What an outcome is under these settings; as [`Settings::regard`].
@@ -179,7 +218,7 @@ mod tests {
         let cell = HotCell::new(&timed);
         let (before, now) = (cell.load(), Tick::ZERO.after(secs(1)));
         assert_eq!(cell.speed(before, Some(Tick::ZERO), now), Speed::Fast);
-        cell.publish(&Settings::default());
+        cell.publish(&Settings::default(), false);
         assert_eq!(cell.speed(before, Some(Tick::ZERO), now), Speed::Unjudged);
     }
 }

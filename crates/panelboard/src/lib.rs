@@ -26,6 +26,7 @@ mod breaker;
 mod claim;
 mod classify;
 mod clock;
+mod durations;
 mod error;
 pub mod event;
 mod explain;
@@ -44,9 +45,10 @@ mod streak;
 mod sync;
 
 pub use panelboard_core::{
-    Backoff, Catalog, Cause, Command, Fired, HealthReport, InvalidRatio, Jitter, Kind, KindSet,
-    Mode, Outcome, PhaseName, Ratio, Reason, Rule, Settings, SettingsBuilder, SettingsError, Tally,
-    Tick, Transition, WindowSpec, presets,
+    Backoff, BaseRate, Catalog, Cause, Command, DependencyCycle, DependsOn, Fired, HealthReport,
+    InvalidRatio, Jitter, Kind, KindSet, Mode, OpenDependency, Outcome, PhaseName, Ratio, Reason,
+    Rule, Score, Sequential, SequentialSpec, Settings, SettingsBuilder, SettingsError, Tally, Tick,
+    Transition, WindowSpec, presets,
 };
 
 #[cfg(feature = "tokio")]

@@ -4,9 +4,13 @@
 //! read-modify-write and no cache line changes hands. Readers sum over all shards. What they may
 //! miss is what another thread is recording at that very moment (allowed by invariant B-12).
 
+use std::time::Duration;
+
+use panelboard_core::cusum::Ended;
 use panelboard_core::window::{KindTally, cell};
 use panelboard_core::{Kind, Reason, Tally, Tick};
 
+use crate::durations::Durations;
 use crate::face::Face;
 use crate::slot::{self, OVERFLOW, OWNED};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -76,6 +80,7 @@ struct Totals {
     admitted: AtomicU64,
     success: AtomicU64,
     neutral: AtomicU64,
+    excused: AtomicU64,
     pushback: AtomicU64,
     late: AtomicU64,
     slow: AtomicU64,
@@ -99,6 +104,8 @@ struct Window {
     failure: Ring,
     fast: Ring,
     slow: Ring,
+    /// Only if thresholds depend on them.
+    durations: Lazy<Box<Durations>>,
 }
 
 #[derive(Default)]
@@ -170,14 +177,18 @@ impl Shards {
     /// What the window holds, over all threads.
     pub(crate) fn tally(&self, frame: Frame, now: Tick) -> Tally {
         let newest = cell::number(now, frame.width);
-        let mut tally = Tally::default();
+        let (mut tally, mut nanos) = (Tally::default(), 0_u64);
         for window in self.all().map(|shard| &shard.window).filter(|window| window.is_of(frame)) {
             let (failures, slow) = (sum(&window.failure, newest), sum(&window.slow, newest));
             tally.calls += sum(&window.success, newest) + failures;
             tally.failures += failures;
             tally.timed += sum(&window.fast, newest) + slow;
             tally.slow += slow;
+            if let Some(durations) = window.durations.get() {
+                nanos = nanos.saturating_add(durations.sum(newest));
+            }
         }
+        tally.took = Duration::from_nanos(nanos);
         tally
     }
 
@@ -200,6 +211,18 @@ impl Shards {
         windows.map(|window| window.ends.load(Ordering::Relaxed)).sum()
     }
 
+    /// Calls that ended in success or failure, ever, over all threads.
+    pub(crate) fn ended(&self) -> Ended {
+        let mut ended = Ended::default();
+        for totals in self.all().map(|shard| &shard.totals) {
+            let failures = totals.failures.iter().map(|kind| kind.load(Ordering::Relaxed));
+            let failures: u64 = failures.sum();
+            ended.failures += failures;
+            ended.calls += totals.success.load(Ordering::Relaxed) + failures;
+        }
+        ended
+    }
+
     /// What was counted ever, over all threads.
     pub(crate) fn totals(&self) -> panelboard_core::machine::Counters {
         let mut sum = panelboard_core::machine::Counters::default();
@@ -208,6 +231,8 @@ impl Shards {
             // than were let through. Acquire: pairs with the release in `add`.
             let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
             sum.success += read(&totals.success);
+            // After those of them that are counted apart.
+            sum.excused += read(&totals.excused);
             sum.neutral += read(&totals.neutral);
             sum.pushback += read(&totals.pushback);
             sum.late += read(&totals.late);
@@ -276,6 +301,12 @@ impl Shard {
         add(&self.totals.neutral);
     }
 
+    /// Neutral, and counted apart as well.
+    pub(crate) fn excused(&self) {
+        add(&self.totals.neutral);
+        add(&self.totals.excused);
+    }
+
     pub(crate) fn pushback(&self) {
         add(&self.totals.pushback);
     }
@@ -336,11 +367,14 @@ impl Shard {
         }
     }
 
-    /// Counts in the window how fast a call was.
+    /// Counts in the window how fast a call was, and how long it took if that is of interest.
     #[inline]
-    pub(crate) fn speed(&self, frame: Frame, now: Tick, slow: bool) {
+    pub(crate) fn speed(&self, frame: Frame, now: Tick, slow: bool, took: Option<Duration>) {
         let Some(bucket) = self.bucket_in_turn(frame, now) else { return };
         bump(if slow { &self.window.slow } else { &self.window.fast }, bucket);
+        if let Some(took) = took {
+            self.window.durations.get_or_make().add(bucket.number(), took);
+        }
     }
 
     /// As [`bucket`](Self::bucket), also for the overflow shard: `None` if another of its writers
@@ -384,6 +418,9 @@ impl Shard {
         let window = &self.window;
         for ring in [&window.success, &window.failure, &window.fast, &window.slow] {
             clear(ring);
+        }
+        if let Some(durations) = window.durations.get() {
+            durations.clear();
         }
         if let Some(failures) = self.failures.get() {
             failures.kinds.iter().for_each(clear);
@@ -474,14 +511,16 @@ mod tests {
             ((2, u16::MAX), (2, 0)),
         ] {
             let shards = Shards::new();
+            let took = Some(Duration::from_secs(2));
             shards.write(|shard| shard.end(frame(over), now, None));
             for _ in 0..3 {
                 shards.write(|shard| shard.end(frame(present), now, Some(Kind::Timeout)));
-                shards.write(|shard| shard.speed(frame(present), now, true));
+                shards.write(|shard| shard.speed(frame(present), now, true, took));
             }
             shards.write(|shard| shard.end(frame(over), now, Some(Kind::Connect)));
-            shards.write(|shard| shard.speed(frame(over), now, true));
-            let expected = Tally { calls: 3, failures: 3, timed: 3, slow: 3 };
+            shards.write(|shard| shard.speed(frame(over), now, true, took));
+            let took = Duration::from_secs(6);
+            let expected = Tally { calls: 3, failures: 3, timed: 3, slow: 3, took };
             assert_eq!(shards.tally(frame(present), now), expected, "{over:?}, {present:?}");
             assert_eq!(shards.ends(frame(present)), 3);
             assert_eq!(shards.kinds(frame(present), now)[Kind::Connect.index()], 0);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use panelboard_core::machine::Counters;
+use panelboard_core::rules::Thresholds;
+use panelboard_core::{HealthReport, OpenDependency, Ratio, Score};
 
 use crate::event::{LastError, Order, TripRecord};
 use crate::stats::Stats;
@@ -33,6 +35,14 @@ pub struct Snapshot {
     pub streak: u32,
     /// What is in the window.
     pub tally: Tally,
+    /// What a health check last reported.
+    pub health_report: Option<HealthReport>,
+    /// The thresholds in force. With `adaptive` they may be others than those of `settings`.
+    pub thresholds: Thresholds,
+    /// With `sequential`: what is held against the dependency.
+    pub suspicion: Option<Suspicion>,
+    /// What the circuit depends on, directly or not.
+    pub dependencies: Vec<Dependency>,
     /// The failures in the window by kind, most frequent first.
     pub kinds: Vec<(Kind, u64)>,
     /// What was counted, ever.
@@ -78,6 +88,24 @@ pub struct Probes {
     pub needed: u32,
     /// Out of how many.
     pub of: u32,
+}
+
+/// What the sequential rule holds against the dependency.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Suspicion {
+    /// The score; the limit is in [`Snapshot::thresholds`].
+    pub score: Score,
+    /// The share of failures that is held to be normal, as given or as learned.
+    pub base_rate: Ratio,
+}
+
+/// A circuit that another depends on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dependency {
+    /// Which.
+    pub name: Name,
+    /// Whether it is open, and for how long. While it is, failures are excused and recovery waits.
+    pub open: Option<OpenDependency>,
 }
 
 /// How a circuit is doing, in one word.
@@ -137,8 +165,16 @@ impl Snapshot {
             (Mode::ForcedOpen, Some(over)) => Some(over.for_),
             (Mode::ForcedOpen, None) => Some(self.settings.recovery_timeout()),
             (Mode::ForcedClosed | Mode::Observe, _) => None,
-            (Mode::Auto, _) => self.opens_for.max(self.paced_for),
+            (Mode::Auto, _) => self.opens_for.max(self.paced_for).max(self.waits_for()),
         }
+    }
+
+    /// While half-open: for how long an open dependency holds recovery back.
+    fn waits_for(&self) -> Option<Duration> {
+        let open = self.dependencies.iter().filter_map(|dependency| dependency.open);
+        let open =
+            open.reduce(OpenDependency::and).filter(|_| self.phase == PhaseName::HalfOpen)?;
+        Some(open.wait.unwrap_or(self.settings.recovery_timeout()))
     }
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use panelboard::event::{Subscription, What};
 use panelboard::{
-    CircuitBreaker, Command, Kind, ManualClock, Outcome, OwnedPermit, PhaseName, Settings, Tick,
+    CircuitBreaker, Command, HealthReport, Kind, ManualClock, OpenDependency, Outcome, OwnedPermit,
+    PhaseName, Settings, Tick,
 };
 use panelboard_config::{Input as ConfigInput, Source, check, duration_from_json};
 use panelboard_core::machine::{Input, Machine};
 use panelboard_core::state::Role;
-use panelboard_core::{Change, Decision, Speed, Ticket, Transition};
+use panelboard_core::{Change, Decision, End as Ended, Speed, Ticket, Transition, adaptive};
 use serde::Deserialize;
 
 // ===== scenarios =====
@@ -43,6 +44,8 @@ struct Step {
     panic: Option<String>,
     mark_slow: Option<String>,
     command: Option<String>,
+    health: Option<String>,
+    upstream: Option<String>,
     #[serde(rename = "for")]
     for_: Option<Time>,
     see: Option<See>,
@@ -62,6 +65,9 @@ struct See {
     failure: Option<u64>,
     slow: Option<u64>,
     would_reject: Option<u64>,
+    excused: Option<u64>,
+    failure_threshold: Option<u32>,
+    failure_rate: Option<f64>,
 }
 
 /// A duration as in configuration.
@@ -95,6 +101,11 @@ struct View {
     failure: u64,
     slow: u64,
     would_reject: u64,
+    excused: u64,
+    /// In force.
+    failure_threshold: Option<u32>,
+    /// In force.
+    failure_rate: Option<f64>,
 }
 
 /// The answer to a call that wants through.
@@ -120,6 +131,8 @@ trait Face {
     fn end(&mut self, call: &str, end: End);
     fn mark_slow(&mut self, call: &str);
     fn command(&mut self, command: Command);
+    /// Orders something of the circuit called `upstream`, on which the subject depends.
+    fn command_upstream(&mut self, command: Command);
     fn view(&mut self) -> View;
     fn transitions(&mut self) -> Vec<Transition>;
 }
@@ -128,16 +141,21 @@ trait Face {
 struct Shell {
     clock: ManualClock,
     breaker: CircuitBreaker,
+    upstream: Option<CircuitBreaker>,
     events: Subscription,
     calls: HashMap<String, OwnedPermit>,
 }
 
 impl Shell {
-    fn new(settings: Settings) -> Shell {
+    fn new(settings: Settings, upstream: Option<Settings>) -> Shell {
         let clock = ManualClock::new();
-        let breaker = CircuitBreaker::builder("subject").settings(settings).clock(clock.clone());
-        let breaker = breaker.seed(1).build();
-        Shell { clock, events: breaker.subscribe(), breaker, calls: HashMap::new() }
+        let builder = |name, settings| {
+            CircuitBreaker::builder(name).settings(settings).clock(clock.clone()).seed(1)
+        };
+        let upstream = upstream.map(|settings| builder("upstream", settings).build());
+        let breaker = builder("subject", settings).depends_on(&upstream).build();
+        let (events, calls) = (breaker.subscribe(), HashMap::new());
+        Shell { clock, breaker, upstream, events, calls }
     }
 }
 
@@ -183,6 +201,10 @@ impl Face for Shell {
         self.breaker.command(command);
     }
 
+    fn command_upstream(&mut self, command: Command) {
+        self.upstream.as_ref().expect("it depends on something").command(command);
+    }
+
     fn view(&mut self) -> View {
         let snapshot = self.breaker.snapshot();
         View {
@@ -197,6 +219,9 @@ impl Face for Shell {
             failure: snapshot.counters.failure(),
             slow: snapshot.counters.slow,
             would_reject: snapshot.counters.would_reject,
+            excused: snapshot.counters.excused,
+            failure_threshold: snapshot.thresholds.streak,
+            failure_rate: snapshot.thresholds.failure_rate.map(panelboard::Ratio::as_f64),
         }
     }
 
@@ -215,14 +240,23 @@ impl Face for Shell {
 struct Reference {
     now: Tick,
     machine: Machine,
+    upstream: Option<Machine>,
     transitions: Vec<Transition>,
     calls: HashMap<String, (Ticket, Option<Tick>)>,
 }
 
 impl Reference {
-    fn new(settings: Settings) -> Reference {
-        let (now, machine) = (Tick::ZERO, Machine::new(settings, 1, Tick::ZERO));
-        Reference { now, machine, transitions: Vec::new(), calls: HashMap::new() }
+    fn new(settings: Settings, upstream: Option<Settings>) -> Reference {
+        let machine = |settings| Machine::new(settings, 1, Tick::ZERO);
+        let (machine, upstream) = (machine(settings), upstream.map(machine));
+        let (transitions, calls) = (Vec::new(), HashMap::new());
+        Reference { now: Tick::ZERO, machine, upstream, transitions, calls }
+    }
+
+    fn dependency(&mut self) -> Option<OpenDependency> {
+        let upstream = self.upstream.as_mut()?;
+        upstream.step(self.now, Input::Look);
+        OpenDependency::of(upstream.state(), upstream.settings(), self.now)
     }
 
     fn step(&mut self, input: Input) -> panelboard_core::machine::Step {
@@ -242,7 +276,8 @@ impl Face for Reference {
 
     fn acquire(&mut self, call: &str, lease: Option<Duration>) -> Answer {
         let lease = lease.unwrap_or(self.machine.settings().lease());
-        match self.step(Input::Acquire { lease }).decision.expect("a decision") {
+        let dependency = self.dependency();
+        match self.step(Input::Acquire { lease, dependency }).decision.expect("a decision") {
             Decision::Admit { ticket, .. } => {
                 let started = self.machine.settings().has_slow_rule().then_some(self.now);
                 self.calls.insert(call.to_owned(), (ticket, started));
@@ -269,7 +304,9 @@ impl Face for Reference {
             (Some(_), Some(_)) => Speed::Fast,
             _ => Speed::Unjudged,
         };
-        self.step(Input::Settle { ticket, outcome, speed });
+        let took = started.map(|started| self.now.since(started));
+        let (end, dependency) = (Ended { outcome, speed, took }, self.dependency());
+        self.step(Input::Settle { ticket, end, dependency });
     }
 
     fn mark_slow(&mut self, call: &str) {
@@ -283,11 +320,18 @@ impl Face for Reference {
         self.step(Input::Command(command));
     }
 
+    fn command_upstream(&mut self, command: Command) {
+        let upstream = self.upstream.as_mut().expect("it depends on something");
+        upstream.step(self.now, Input::Command(command));
+    }
+
     fn view(&mut self) -> View {
         self.step(Input::Look);
         let (machine, now) = (&self.machine, self.now);
         let (state, counters) = (machine.state(), machine.counters());
         let open_until = state.open_until(machine.settings());
+        let tally = machine.evidence().tally(now);
+        let thresholds = adaptive::in_force(machine.settings(), state.health(), tally);
         View {
             state: state.phase(),
             generation: state.generation(),
@@ -300,6 +344,9 @@ impl Face for Reference {
             failure: counters.failure(),
             slow: counters.slow,
             would_reject: counters.would_reject,
+            excused: counters.excused,
+            failure_threshold: thresholds.streak,
+            failure_rate: thresholds.failure_rate.map(panelboard::Ratio::as_f64),
         }
     }
 
@@ -360,6 +407,13 @@ fn one(step: &Step, number: usize, face: &mut dyn Face) {
     if let Some(name) = &step.command {
         face.command(command(name, step.for_.map(|Time(time)| time)));
     }
+    if let Some(name) = &step.health {
+        let report = HealthReport::ALL.into_iter().find(|report| report.name() == name);
+        face.command(Command::Health(report.expect("a report")));
+    }
+    if let Some(name) = &step.upstream {
+        face.command_upstream(command(name, step.for_.map(|Time(time)| time)));
+    }
     if let Some(see) = &step.see {
         look(see, &face.view(), number);
     }
@@ -417,6 +471,10 @@ fn look(see: &See, view: &View, number: usize) {
     same("failure", view.failure, see.failure, number);
     same("slow", view.slow, see.slow, number);
     same("would_reject", view.would_reject, see.would_reject, number);
+    same("excused", view.excused, see.excused, number);
+    let threshold = see.failure_threshold.map(Some);
+    same("failure_threshold", view.failure_threshold, threshold, number);
+    same("failure_rate", view.failure_rate, see.failure_rate.map(Some), number);
 }
 
 #[test]
@@ -437,9 +495,11 @@ fn every_scenario_holds_for_every_face() {
         let checked = check(ConfigInput::new().file(Source::new(&name, &text)));
         let config = checked.config.unwrap_or_else(|| panic!("{name}: {:?}", checked.diagnostics));
         let settings = config.settings("subject");
+        let depends = !config.as_ref().depends_on.direct("subject").is_empty();
+        let upstream = depends.then(|| config.settings("upstream"));
         let faces: [(&str, Box<dyn Face>); 2] = [
-            ("reference", Box::new(Reference::new(settings))),
-            ("lock-free", Box::new(Shell::new(settings))),
+            ("reference", Box::new(Reference::new(settings, upstream))),
+            ("lock-free", Box::new(Shell::new(settings, upstream))),
         ];
         for (face, mut subject) in faces {
             let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

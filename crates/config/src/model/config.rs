@@ -53,6 +53,7 @@ impl Config {
             defaults: parts.defaults,
             circuits: parts.circuits.iter().map(settings).collect(),
             keys: parts.circuits.iter().filter(|(_, c)| !c.keys.is_empty()).map(keys).collect(),
+            depends_on: panelboard_core::DependsOn::default(),
         };
         Config { parts, catalog }
     }

@@ -6,7 +6,7 @@ use core::fmt::{Debug, Display};
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::{Backoff, Jitter, Settings, SettingsError, WindowSpec};
+use super::{Backoff, Jitter, SequentialSpec, Settings, SettingsError, WindowSpec};
 use crate::{Kind, KindSet, Mode, Ratio, limits};
 
 /// Builds [`Settings`]. What is not said keeps its default.
@@ -28,6 +28,8 @@ pub struct SettingsBuilder {
     window: Option<WindowSpec>,
     slow_call_duration: Option<Option<Duration>>,
     slow_call_rate: Option<f64>,
+    sequential: Option<Option<SequentialSpec>>,
+    adaptive: Option<bool>,
     recovery_timeout: Option<Duration>,
     backoff_multiplier: Option<f64>,
     backoff_max: Option<Duration>,
@@ -112,6 +114,21 @@ impl SettingsBuilder {
     /// Trips when this share of the calls in the window was slow. Default: 0.8.
     pub fn slow_call_rate(mut self, share: f64) -> Self {
         self.slow_call_rate = Some(share);
+        self
+    }
+
+    /// Trips when failures come too often to be chance, however few the calls
+    /// ([`crate::cusum`]); `None` switches the rule off. Default: off.
+    pub fn sequential(mut self, rule: impl Into<Option<SequentialSpec>>) -> Self {
+        self.sequential = Some(rule.into());
+        self
+    }
+
+    /// Whether the thresholds of the consecutive rule and of the failure rate tighten while a
+    /// health check reports trouble or calls are slow on average ([`crate::adaptive`]). Default:
+    /// `false`.
+    pub fn adaptive(mut self, adaptive: bool) -> Self {
+        self.adaptive = Some(adaptive);
         self
     }
 
@@ -205,6 +222,8 @@ impl SettingsBuilder {
             window: self.window.or(below.window),
             slow_call_duration: self.slow_call_duration.or(below.slow_call_duration),
             slow_call_rate: self.slow_call_rate.or(below.slow_call_rate),
+            sequential: self.sequential.or(below.sequential),
+            adaptive: self.adaptive.or(below.adaptive),
             recovery_timeout: self.recovery_timeout.or(below.recovery_timeout),
             backoff_multiplier: self.backoff_multiplier.or(below.backoff_multiplier),
             backoff_max: self.backoff_max.or(below.backoff_max),
@@ -278,6 +297,11 @@ impl SettingsBuilder {
                 None => base.slow_call_rate,
                 Some(share) => positive_ratio("slow_call_rate", share)?,
             },
+            sequential: match self.sequential {
+                None => base.sequential,
+                Some(rule) => rule.map(SequentialSpec::check).transpose()?,
+            },
+            adaptive: self.adaptive.unwrap_or(base.adaptive),
             recovery_timeout: duration(
                 "recovery_timeout",
                 self.recovery_timeout.unwrap_or(base.recovery_timeout),
@@ -318,7 +342,7 @@ impl SettingsBuilder {
 
 // ===== checks =====
 
-fn within<T: PartialOrd + Display>(
+pub(super) fn within<T: PartialOrd + Display>(
     field: &'static str,
     value: T,
     range: RangeInclusive<T>,

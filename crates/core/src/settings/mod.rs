@@ -2,11 +2,13 @@
 
 mod builder;
 mod error;
+mod sequential;
 
 use core::time::Duration;
 
 pub use builder::SettingsBuilder;
 pub use error::SettingsError;
+pub use sequential::{BaseRate, Sequential, SequentialSpec};
 
 use crate::{KindSet, Mode, Outcome, Ratio};
 
@@ -24,6 +26,8 @@ pub struct Settings {
     pub(crate) window: WindowSpec,
     pub(crate) slow_call_duration: Option<Duration>,
     pub(crate) slow_call_rate: Ratio,
+    pub(crate) sequential: Option<Sequential>,
+    pub(crate) adaptive: bool,
     pub(crate) recovery_timeout: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) jitter: Jitter,
@@ -113,6 +117,16 @@ impl Settings {
         self.slow_call_rate
     }
 
+    /// What the sequential rule tells apart; `None` when the rule is off.
+    pub const fn sequential(&self) -> Option<Sequential> {
+        self.sequential
+    }
+
+    /// Whether thresholds tighten while there are signs of trouble ([`crate::adaptive`]).
+    pub const fn adaptive(&self) -> bool {
+        self.adaptive
+    }
+
     /// The first open phase of an incident.
     pub const fn recovery_timeout(&self) -> Duration {
         self.recovery_timeout
@@ -181,6 +195,11 @@ impl Settings {
         self.slow_call_duration.is_some()
     }
 
+    /// Whether thresholds depend on how long the calls in the window took.
+    pub const fn tracks_latency(&self) -> bool {
+        self.adaptive && self.has_slow_rule()
+    }
+
     /// How long a probe holds its slot when nobody says otherwise: the attempt timeout and 2 s,
     /// or 30 s without one.
     pub const fn lease(&self) -> Duration {
@@ -202,6 +221,8 @@ impl Default for Settings {
             window: WindowSpec::Time(Duration::from_secs(10)),
             slow_call_duration: None,
             slow_call_rate: const { Ratio::percent(80).unwrap() },
+            sequential: None,
+            adaptive: false,
             recovery_timeout: Duration::from_secs(5),
             backoff: Backoff { multiplier_millis: 2_000, max: Duration::from_secs(60) },
             jitter: Jitter::Proportional(const { Ratio::percent(10).unwrap() }),

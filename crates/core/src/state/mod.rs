@@ -27,7 +27,8 @@ pub use types::{Command, Decision, HealthReport, Mode, PhaseName, Reason, Role, 
 use crate::pace::Pace;
 use crate::round::{Returned, Round, Standing};
 use crate::{
-    Cause, Change, Fired, ModeChange, Outcome, Settings, Speed, Tick, Transition, backoff,
+    Cause, Change, Fired, ModeChange, OpenDependency, Outcome, Settings, Speed, Tick, Transition,
+    backoff,
 };
 
 /// The state of one breaker, apart from what it has seen while closed
@@ -128,12 +129,13 @@ impl State {
         log[from..].sort_by_key(Change::at);
     }
 
-    /// A call wants through. `lease` is how long it may hold a probe's slot.
+    /// A call wants through. `lease` is how long it may hold a probe's slot; `dependency` is one
+    /// that is open.
     pub fn acquire(
         &mut self,
         settings: &Settings,
         now: Tick,
-        lease: Duration,
+        (lease, dependency): (Duration, Option<OpenDependency>),
         log: &mut Vec<Change>,
     ) -> Decision {
         self.look(settings, now, log);
@@ -153,7 +155,7 @@ impl State {
             }
             Mode::Auto | Mode::Observe => {}
         }
-        match self.admit(settings, now, lease) {
+        match self.admit(settings, now, lease, dependency) {
             Ok(role) => Decision::Admit { ticket: Ticket { generation, role }, would_reject: None },
             Err((reason, _)) if mode == Mode::Observe => {
                 Decision::Admit { ticket: bystander, would_reject: Some(reason) }
@@ -168,6 +170,7 @@ impl State {
         settings: &Settings,
         now: Tick,
         lease: Duration,
+        dependency: Option<OpenDependency>,
     ) -> Result<Role, (Reason, Tick)> {
         let paced = self.pace.until(now);
         if let Some(until) = self.open_until(settings) {
@@ -175,6 +178,12 @@ impl State {
         }
         if let Some(until) = paced {
             return Err((Reason::Paced, until));
+        }
+        if let (Phase::HalfOpen(round), Some(open)) = (&mut self.phase, dependency) {
+            // So the round does not stall: it is not the probes' fault that nothing is learnt.
+            round.wait();
+            let wait = open.wait.unwrap_or(settings.recovery_timeout);
+            return Err((Reason::Dependency, now.after(wait)));
         }
         match &mut self.phase {
             Phase::HalfOpen(round) => match round.admit(settings, now, lease) {

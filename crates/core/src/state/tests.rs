@@ -28,7 +28,7 @@ impl Subject {
     }
 
     fn acquire(&mut self, now: Tick) -> Ticket {
-        match self.state.acquire(&self.settings, now, LEASE, &mut Vec::new()) {
+        match self.state.acquire(&self.settings, now, (LEASE, None), &mut Vec::new()) {
             Decision::Admit { ticket, .. } => ticket,
             refusal @ Decision::Reject { .. } => panic!("{refusal:?}"),
         }
@@ -48,6 +48,7 @@ impl Subject {
             rule: Rule::ConsecutiveFailures,
             streak: 5,
             tally: Tally::default(),
+            score: crate::Score::FLOOR,
             thresholds: Thresholds::of(&self.settings),
         };
         self.state.trip(&self.settings, now, fired, (None, false), &mut Vec::new());
@@ -197,7 +198,7 @@ fn a_call_that_may_not_probe_is_told_when_to_come_back() {
     subject.acquire(at(5));
     for (now, wait) in [(5, 5), (32, 3)] {
         let settings = subject.settings;
-        let refusal = subject.state.acquire(&settings, at(now), LEASE, &mut Vec::new());
+        let refusal = subject.state.acquire(&settings, at(now), (LEASE, None), &mut Vec::new());
         let (reason, retry_after) = (Reason::Probing, secs(wait));
         assert_eq!(refusal, Decision::Reject { reason, retry_after });
     }
@@ -210,7 +211,7 @@ fn a_refusal_while_open_reckons_with_the_pace() {
     let call = subject.acquire(at(0));
     assert_eq!(subject.settle(at(0), call, Outcome::pushback(Some(secs(60)))), Verdict::Counted);
     subject.trip(at(0));
-    let refusal = subject.state.acquire(&subject.settings, at(1), LEASE, &mut Vec::new());
+    let refusal = subject.state.acquire(&subject.settings, at(1), (LEASE, None), &mut Vec::new());
     let (reason, retry_after) = (Reason::Open, secs(59));
     assert_eq!(refusal, Decision::Reject { reason, retry_after });
 }
@@ -228,4 +229,27 @@ fn a_health_report_is_kept_until_the_next_or_a_reset_and_changes_no_phase() {
     assert_eq!((state.generation(), log.len()), (1, 0));
     state.command(&settings, Tick::ZERO, Command::Reset, &mut log);
     assert_eq!(state.health(), None);
+}
+
+/// Probes would tell nothing while a dependency is open; and that nothing is learnt is not theirs.
+#[test]
+fn recovery_waits_for_an_open_dependency_without_stalling() {
+    let mut subject = Subject::new(builder());
+    subject.trip(at(0));
+    subject.acquire(at(5));
+    let settings = subject.settings;
+    let mut ask = |now, dependency| {
+        subject.state.acquire(&settings, at(now), (LEASE, dependency), &mut Vec::new())
+    };
+    let refusal = |secs_| Decision::Reject { reason: Reason::Dependency, retry_after: secs(secs_) };
+    assert_eq!(ask(6, Some(OpenDependency { wait: Some(secs(7)) })), refusal(7));
+    assert_eq!(ask(6, Some(OpenDependency { wait: None })), refusal(5), "as its own first wait");
+    assert!(matches!(ask(36, None), Decision::Admit { .. }), "the round did not stall");
+    let closed = State::new(1, Tick::ZERO).acquire(
+        &settings,
+        at(0),
+        (LEASE, Some(OpenDependency { wait: None })),
+        &mut Vec::new(),
+    );
+    assert!(matches!(closed, Decision::Admit { .. }), "closed lets through all the same");
 }

@@ -74,11 +74,14 @@ pub enum Reason {
     Paced,
     /// An operator forced the breaker open.
     Forced,
+    /// Half-open, but a breaker that this one depends on is open.
+    Dependency,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 4] = [Reason::Open, Reason::Probing, Reason::Paced, Reason::Forced];
+    pub const ALL: [Reason; 5] =
+        [Reason::Open, Reason::Probing, Reason::Paced, Reason::Forced, Reason::Dependency];
 
     /// The place of this reason in [`Reason::ALL`].
     pub const fn index(self) -> usize {
@@ -87,6 +90,7 @@ impl Reason {
             Reason::Probing => 1,
             Reason::Paced => 2,
             Reason::Forced => 3,
+            Reason::Dependency => 4,
         }
     }
 
@@ -97,6 +101,7 @@ impl Reason {
             Reason::Probing => "probing",
             Reason::Paced => "paced",
             Reason::Forced => "forced",
+            Reason::Dependency => "dependency",
         }
     }
 }

@@ -46,8 +46,13 @@ pub const fn bump(cell: u64, number: u32) -> u64 {
 /// A cell ahead of `newest` counts, too: another thread's clock reading was later than ours. But no
 /// further than a window, or one that was left alone for 2³¹ buckets would seem to be ahead.
 pub const fn live(cell: u64, newest: u32) -> u64 {
-    let age = newest.wrapping_sub((cell >> 32) as u32).cast_signed();
-    if age.unsigned_abs() < BUCKETS as u32 { cell & 0xffff_ffff } else { 0 }
+    if is_live((cell >> 32) as u32, newest) { cell & 0xffff_ffff } else { 0 }
+}
+
+/// Whether bucket `number` counts for a window whose newest bucket is `newest`.
+pub const fn is_live(number: u32, newest: u32) -> bool {
+    let age = newest.wrapping_sub(number).cast_signed();
+    age.unsigned_abs() < BUCKETS as u32
 }
 
 #[cfg(test)]

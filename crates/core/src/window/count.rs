@@ -2,16 +2,30 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use core::time::Duration;
 
 use super::KindTally;
-use crate::{Kind, Tally};
+use crate::time::nanos;
+use crate::{Kind, Tally, limits};
 
 /// A sliding window over the last N calls.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CountWindow {
     ends: Ring,
     speeds: Ring,
+    took: Took,
 }
+
+/// How long the calls in `speeds` took, place by place.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Took {
+    /// Allocated with the first duration: most windows have none.
+    nanos: Option<Box<[u64]>>,
+    sum: u64,
+}
+
+/// A call that took longer counts as one of this length (51 hours), so that no sum overflows.
+const LONGEST_CALL: u64 = u64::MAX / *limits::WINDOW_CALLS.end() as u64;
 
 /// The last N marks; 0 stands for the good one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,7 +45,7 @@ const GOOD: u8 = 0;
 impl CountWindow {
     /// An empty window over this many calls.
     pub fn new(calls: u32) -> CountWindow {
-        CountWindow { ends: Ring::new(calls), speeds: Ring::new(calls) }
+        CountWindow { ends: Ring::new(calls), speeds: Ring::new(calls), took: Took::default() }
     }
 
     /// How many calls it looks back over.
@@ -54,7 +68,8 @@ impl CountWindow {
         self.ends.push(failure.map_or(GOOD, |kind| kind.index() as u8 + 1));
     }
 
-    pub(super) fn record_speed(&mut self, slow: bool) {
+    pub(super) fn record_speed(&mut self, slow: bool, took: Option<Duration>) {
+        self.took.put(&self.speeds, took);
         self.speeds.push(u8::from(slow));
     }
 
@@ -64,6 +79,7 @@ impl CountWindow {
             failures: self.ends.bad.into(),
             timed: self.speeds.filled.into(),
             slow: self.speeds.bad.into(),
+            took: Duration::from_nanos(self.took.sum),
         }
     }
 
@@ -73,6 +89,23 @@ impl CountWindow {
             tally[usize::from(*mark) - 1] += 1;
         }
         tally
+    }
+}
+
+// ===== impl Took =====
+
+impl Took {
+    /// For the call that `ring` is about to take in.
+    fn put(&mut self, ring: &Ring, took: Option<Duration>) {
+        if took.is_none() && self.nanos.is_none() {
+            return;
+        }
+        let places =
+            self.nanos.get_or_insert_with(|| vec![0; ring.capacity as usize].into_boxed_slice());
+        let place = &mut places[ring.next as usize];
+        self.sum -= *place;
+        *place = took.map_or(0, nanos).min(LONGEST_CALL);
+        self.sum += *place;
     }
 }
 
@@ -123,12 +156,30 @@ mod tests {
     #[test]
     fn fast_and_failed_are_counted_apart() {
         let mut window = CountWindow::new(2);
-        window.record_speed(true);
+        window.record_speed(true, None);
         window.record_end(None);
-        assert_eq!(window.tally(), Tally { calls: 1, failures: 0, timed: 1, slow: 1 });
-        window.record_speed(false);
-        window.record_speed(false);
+        let expected = Tally { calls: 1, timed: 1, slow: 1, ..Tally::default() };
+        assert_eq!(window.tally(), expected);
+        window.record_speed(false, None);
+        window.record_speed(false, None);
         assert_eq!(window.tally().slow, 0);
         assert_eq!(window.tally().timed, 2);
+    }
+
+    #[test]
+    fn durations_leave_with_their_calls_and_never_overflow() {
+        let mut window = CountWindow::new(2);
+        for secs in [8, 1, 3] {
+            window.record_speed(false, Some(Duration::from_secs(secs)));
+        }
+        assert_eq!(window.tally().mean_latency(), Some(Duration::from_secs(2)));
+        window.record_speed(false, None);
+        assert_eq!(window.tally().took, Duration::from_secs(3), "not known counts as none");
+        let most = *limits::WINDOW_CALLS.end();
+        let mut window = CountWindow::new(most);
+        for _ in 0..=most {
+            window.record_speed(true, Some(Duration::MAX));
+        }
+        assert!(window.tally().took > Duration::from_secs(500 * 365 * 86_400));
     }
 }

@@ -12,6 +12,7 @@ pub use count::CountWindow;
 pub use time::TimeWindow;
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use crate::{Kind, Settings, Speed, Tally, Tick, WindowSpec};
 
@@ -63,16 +64,16 @@ impl Window {
         }
     }
 
-    /// Counts how fast a call was.
-    pub fn record_speed(&mut self, now: Tick, speed: Speed) {
+    /// Counts how fast a call was, and how long it took if anybody asks.
+    pub fn record_speed(&mut self, now: Tick, speed: Speed, took: Option<Duration>) {
         let slow = match speed {
             Speed::Unjudged => return,
             Speed::Fast => false,
             Speed::Slow => true,
         };
         match self {
-            Window::Time(window) => window.record_speed(now, slow),
-            Window::Count(window) => window.record_speed(slow),
+            Window::Time(window) => window.record_speed(now, slow, took),
+            Window::Count(window) => window.record_speed(slow, took),
         }
     }
 

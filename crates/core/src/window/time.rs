@@ -4,9 +4,17 @@ use core::time::Duration;
 
 use super::KindTally;
 use super::cell::{self, BUCKETS};
+use crate::time::nanos;
 use crate::{Kind, Tally, Tick};
 
 type Ring = [u64; BUCKETS];
+
+/// How long the calls of one bucket took together.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+struct Took {
+    number: u32,
+    nanos: u64,
+}
 
 /// A sliding time window of ten buckets, so it reaches back between nine and ten tenths of its
 /// length.
@@ -20,6 +28,7 @@ pub struct TimeWindow {
     failure: Ring,
     fast: Ring,
     slow: Ring,
+    took: [Took; BUCKETS],
     kinds: [Ring; Kind::COUNT],
 }
 
@@ -39,6 +48,7 @@ impl TimeWindow {
             failure: empty,
             fast: empty,
             slow: empty,
+            took: [Took::default(); BUCKETS],
             kinds: [empty; Kind::COUNT],
         }
     }
@@ -67,22 +77,30 @@ impl TimeWindow {
         }
     }
 
-    pub(super) fn record_speed(&mut self, now: Tick, slow: bool) {
+    pub(super) fn record_speed(&mut self, now: Tick, slow: bool, took: Option<Duration>) {
         let number = self.advance(now);
         let at = cell::place(number);
         let ring = if slow { &mut self.slow } else { &mut self.fast };
         ring[at] = cell::bump(ring[at], number);
+        if let Some(took) = took {
+            let sum = &mut self.took[at];
+            let before = if sum.number == number { sum.nanos } else { 0 };
+            *sum = Took { number, nanos: before.saturating_add(nanos(took)) };
+        }
     }
 
     pub(super) fn tally(&self, now: Tick) -> Tally {
         let newest = cell::number(now, self.width);
         let sum = |ring: &Ring| ring.iter().map(|cell| cell::live(*cell, newest)).sum::<u64>();
         let (failures, slow) = (sum(&self.failure), sum(&self.slow));
+        let took = |took: &Took| if cell::is_live(took.number, newest) { took.nanos } else { 0 };
+        let took = self.took.iter().map(took).fold(0, u64::saturating_add);
         Tally {
             calls: sum(&self.success) + failures,
             failures,
             timed: sum(&self.fast) + slow,
             slow,
+            took: Duration::from_nanos(took),
         }
     }
 
@@ -115,13 +133,36 @@ mod tests {
     #[test]
     fn slides_by_tenths() {
         let mut window = TimeWindow::new(Duration::from_secs(10));
+        let none = Tally::default();
         window.record_end(at(100), Some(Kind::Timeout));
         window.record_end(at(105), None);
-        window.record_speed(at(105), true);
-        assert_eq!(window.tally(at(109)), Tally { calls: 2, failures: 1, timed: 1, slow: 1 });
-        assert_eq!(window.tally(at(110)), Tally { calls: 1, failures: 0, timed: 1, slow: 1 });
+        window.record_speed(at(105), true, None);
+        assert_eq!(
+            window.tally(at(109)),
+            Tally { calls: 2, failures: 1, timed: 1, slow: 1, ..none }
+        );
+        assert_eq!(
+            window.tally(at(110)),
+            Tally { calls: 1, failures: 0, timed: 1, slow: 1, ..none }
+        );
         assert_eq!(window.tally(at(115)), Tally::default());
         assert_eq!(window.ends(), 2);
+    }
+
+    #[test]
+    fn durations_leave_the_window_with_their_calls_and_saturate() {
+        let mut window = TimeWindow::new(Duration::from_secs(10));
+        let secs = |n| Some(Duration::from_secs(n));
+        window.record_speed(at(100), false, secs(1));
+        window.record_speed(at(100), true, secs(9));
+        window.record_speed(at(105), false, secs(2));
+        assert_eq!(window.tally(at(109)).took, Duration::from_secs(12));
+        assert_eq!(window.tally(at(109)).mean_latency(), secs(4));
+        assert_eq!(window.tally(at(110)).mean_latency(), secs(2));
+        assert_eq!(window.tally(at(115)).mean_latency(), None);
+        window.record_speed(at(115), true, Some(Duration::MAX));
+        window.record_speed(at(116), true, Some(Duration::MAX));
+        assert_eq!(window.tally(at(116)).took, Duration::from_nanos(u64::MAX));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use failsafe::CircuitBreaker as _;
 use panelboard::{CircuitBreaker, Clock, Command, Kind, Outcome, Settings, SettingsBuilder, Tick};
 use panelboard_core::machine::{Input, Machine};
-use panelboard_core::{Decision, Speed};
+use panelboard_core::{Decision, End, Speed};
 use recloser::Recloser;
 use tower::{Service, ServiceExt as _};
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
@@ -214,7 +214,9 @@ fn reference(scenario: Scenario, threads: usize) -> Option<f64> {
     Some(time(threads, |n| {
         let lease = Duration::from_secs(30);
         let started = if scenario == Scenario::Timed { clock.now() } else { Tick::ZERO };
-        if let Some(Decision::Admit { ticket, .. }) = step(Input::Acquire { lease }).decision {
+        if let Some(Decision::Admit { ticket, .. }) =
+            step(Input::Acquire { lease, dependency: None }).decision
+        {
             let outcome = match black_box(operation(scenario, n)) {
                 Ok(_) => Outcome::Success,
                 Err(_) => Outcome::failure(Kind::OTHER),
@@ -225,7 +227,8 @@ fn reference(scenario: Scenario, threads: usize) -> Option<f64> {
                 }
                 _ => Speed::Unjudged,
             };
-            black_box(step(Input::Settle { ticket, outcome, speed }));
+            let end = End { outcome, speed, took: None };
+            black_box(step(Input::Settle { ticket, end, dependency: None }));
         }
     }))
 }

@@ -7,12 +7,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use panelboard_core::evidence::{self, Evidence};
+use panelboard_core::cusum::{Cusum, Ended};
+use panelboard_core::evidence::{self, Evidence, Signs};
 use panelboard_core::state::Role;
 use panelboard_core::{
-    Change, Command, Decision, Outcome, Settings, Speed, State, Tick, Ticket, Verdict, rules,
+    Change, Command, Decision, End, Outcome, Settings, Speed, State, Tick, Ticket, Verdict,
+    adaptive, rules,
 };
 
+use super::dependencies::Dependencies;
 use super::inner::{Charge, Inner};
 use crate::claim::Claim;
 use crate::error::Rejected;
@@ -32,6 +35,10 @@ pub(crate) struct Cold {
     /// What was seen while closed, if the window looks back over calls; else the shards and the
     /// streak word hold it.
     pub(super) evidence: Option<Box<Evidence>>,
+    /// What the sequential rule holds against the dependency, if it is at work.
+    pub(super) cusum: Option<Box<Cusum>>,
+    /// What it depends on, if on anything.
+    pub(super) dependencies: Option<Dependencies>,
     /// Names the window in the shards; raised when it changes.
     pub(super) epoch: u16,
     /// What a breaker does not need before its first failure.
@@ -52,7 +59,9 @@ pub(super) struct Rare {
 impl Cold {
     pub(super) fn new(settings: Arc<Settings>, seed: u64, now: Tick) -> Cold {
         let evidence = locked_evidence(&settings);
-        Cold { settings, state: State::new(seed, now), evidence, epoch: 0, rare: None }
+        let cusum = settings.sequential().map(|rule| Box::new(Cusum::new(rule, Ended::default())));
+        let state = State::new(seed, now);
+        Cold { settings, state, evidence, cusum, dependencies: None, epoch: 0, rare: None }
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -60,7 +69,13 @@ impl Cold {
     }
 
     /// Counts how a probe ended. `against`: whatever came of it, it was slow.
-    fn count_probe(&mut self, ticket: Ticket, outcome: Outcome, against: bool, verdict: Verdict) {
+    pub(super) fn count_probe(
+        &mut self,
+        ticket: Ticket,
+        outcome: Outcome,
+        against: bool,
+        verdict: Verdict,
+    ) {
         if let Role::Probe(_) = ticket.role {
             let probes = &mut self.rare().stats.probes;
             let count = match (verdict, outcome) {
@@ -72,6 +87,14 @@ impl Cold {
                 (_, Outcome::Failure { .. }) => &mut probes.failure,
             };
             *count += 1;
+        }
+    }
+
+    /// What the rules reckon with besides window and streak.
+    pub(super) fn signs(&self) -> Signs {
+        Signs {
+            health: self.state.health(),
+            score: self.cusum.as_deref().map(Cusum::score).unwrap_or_default(),
         }
     }
 
@@ -122,6 +145,11 @@ impl Inner {
         if !same || self.face.load().door() != Door::Voter {
             self.publish(&mut cold, &log, order);
         }
+        if let Some(cusum) = &mut cold.cusum
+            && !log.is_empty()
+        {
+            cusum.disturb(self.shards.ended());
+        }
         self.show_evidence(&cold);
         drop(cold);
         if !log.is_empty() {
@@ -131,10 +159,12 @@ impl Inner {
     }
 
     pub(super) fn admit_by_the_lock(&self, lease: Option<Duration>) -> Result<Claim, Rejected> {
+        let dependency = if self.hot.load().depends() { self.open_dependency() } else { None };
         let decision = self.locked(|inner, cold, log| {
             let Cold { settings, state, .. } = cold;
             let lease = lease.unwrap_or_else(|| settings.lease());
-            let decision = state.acquire(settings, inner.clock.now(), lease, log);
+            let now = inner.clock.now();
+            let decision = state.acquire(settings, now, (lease, dependency), log);
             (decision, state.phase(), state.generation())
         });
         match decision {
@@ -163,9 +193,10 @@ impl Inner {
         detail: Option<&ErrorDetail>,
     ) {
         let (ticket, started) = (claim.ticket(), claim.started());
-        let (verdict, speed) = self.locked(|inner, cold, log| {
-            let now = inner.clock.now();
-            let speed = inner.hot.speed(inner.hot.load(), started, now);
+        self.locked(|inner, cold, log| {
+            let (now, hot) = (inner.clock.now(), inner.hot.load());
+            let speed = inner.hot.speed(hot, started, now);
+            let took = hot.took(started, now);
             let pushback = matches!(outcome, Outcome::Pushback { .. });
             let against = cold.has_voted(ticket) || (speed == Speed::Slow && !pushback);
             let verdict = cold.state.settle(&cold.settings, now, ticket, (outcome, speed), log);
@@ -179,21 +210,21 @@ impl Inner {
                     None => inner.shards.write(|shard| shard.remember(kind, now)),
                 }
             }
+            // Before it is weighed, too, for what has ended so far is what is learned from.
+            inner.shards.write(|shard| {
+                if speed == Speed::Slow {
+                    shard.slow();
+                }
+                match outcome {
+                    _ if verdict == Verdict::Late => shard.late(),
+                    Outcome::Success => shard.success(),
+                    Outcome::Failure { kind, .. } => shard.failure(kind),
+                    Outcome::Neutral => shard.neutral(),
+                    Outcome::Pushback { .. } => shard.pushback(),
+                }
+            });
             if verdict == Verdict::Weigh {
-                inner.weigh(cold, (ticket, outcome, speed), now, log);
-            }
-            (verdict, speed)
-        });
-        self.shards.write(|shard| {
-            if speed == Speed::Slow {
-                shard.slow();
-            }
-            match outcome {
-                _ if verdict == Verdict::Late => shard.late(),
-                Outcome::Success => shard.success(),
-                Outcome::Failure { kind, .. } => shard.failure(kind),
-                Outcome::Neutral => shard.neutral(),
-                Outcome::Pushback { .. } => shard.pushback(),
+                inner.weigh(cold, ticket, End { outcome, speed, took }, now, log);
             }
         });
     }
@@ -206,7 +237,8 @@ impl Inner {
             let now = inner.clock.now();
             let verdict = cold.state.mark_slow(&cold.settings, now, ticket, log);
             if verdict == Verdict::Weigh {
-                inner.weigh(cold, (ticket, Outcome::Neutral, Speed::Slow), now, log);
+                let end = End::passed_the_bound(&cold.settings);
+                inner.weigh(cold, ticket, end, now, log);
             }
         });
     }
@@ -220,13 +252,8 @@ impl Inner {
     }
 
     /// Weighs a voter's result while the lock is held.
-    fn weigh(
-        &self,
-        cold: &mut Cold,
-        (ticket, outcome, speed): (Ticket, Outcome, Speed),
-        now: Tick,
-        log: &mut Vec<Change>,
-    ) {
+    fn weigh(&self, cold: &mut Cold, ticket: Ticket, end: End, now: Tick, log: &mut Vec<Change>) {
+        let End { outcome, speed, took } = end;
         let (kind, hint) = match outcome {
             Outcome::Failure { kind, retry_after } => (Some(kind), retry_after),
             _ => (None, None),
@@ -234,8 +261,12 @@ impl Inner {
         // Read under the lock, as they are published: these go with `cold`.
         let hot = self.hot.load();
         let generation = ticket.generation;
+        if let Some(cusum) = &mut cold.cusum {
+            cusum.weigh(outcome, || self.shards.ended());
+        }
+        let signs = cold.signs();
         if let Some(evidence) = &mut cold.evidence {
-            if let Some(fired) = evidence.record(&cold.settings, now, outcome, speed) {
+            if let Some(fired) = evidence.record(&cold.settings, now, end, signs) {
                 let closed_for = now.since(cold.state.entered());
                 let proven = evidence.fills_a_window(&cold.settings, closed_for);
                 cold.state.trip(&cold.settings, now, fired, (hint, proven), log);
@@ -252,7 +283,7 @@ impl Inner {
                     shard.end(frame, now, kind);
                 }
                 if bad.slow || (ended && speed == Speed::Fast) {
-                    shard.speed(frame, now, bad.slow);
+                    shard.speed(frame, now, bad.slow, took);
                 }
             });
         }
@@ -276,14 +307,19 @@ impl Inner {
         log: &mut Vec<Change>,
     ) {
         let Charge { generation, bad, hint, now } = charge;
-        let frame = self.frame(cold, generation);
+        let (frame, signs) = (self.frame(cold, generation), cold.signs());
         let Cold { settings, state, .. } = cold;
         if state.generation() != generation {
             return;
         }
         let tally = self.shards.tally(frame, now);
-        match rules::judge(settings, bad, judging.streak, tally) {
-            None => self.streak.grant(judging, rules::slack(settings, tally)),
+        let thresholds = adaptive::in_force(settings, signs.health, tally);
+        let seen = rules::Seen { streak: judging.streak, tally, score: signs.score };
+        match rules::judge(&thresholds, bad, seen) {
+            None => {
+                let slack = rules::slack(&adaptive::tightest(settings), tally);
+                self.streak.grant(judging, slack);
+            }
             Some(fired) => {
                 let closed_for = now.since(state.entered());
                 let ends = self.shards.ends(frame);
@@ -318,9 +354,9 @@ impl Inner {
             let now = inner.clock.now();
             cold.state.look(&cold.settings, now, log);
             inner.carry_over(cold, &settings);
-            inner.hot.publish(&settings);
             cold.state.look(&settings, now, log);
             cold.settings = settings;
+            inner.show_settings(cold);
             inner.bus.push(inner.name.clone(), inner.clock.wall(now), What::Reconfigured);
             // A phase that begins with this is shown when its streak has been started, not before.
             if log.is_empty() {
@@ -354,6 +390,13 @@ impl Inner {
                 }
             }
         }
+        let ended = self.shards.ended();
+        let cusum = cold.cusum.take().map(|cusum| *cusum);
+        let cusum = Cusum::reconfigure(cusum, settings.sequential(), ended);
+        cold.cusum = cusum.map(|mut cusum| {
+            cusum.disturb(ended);
+            Box::new(cusum)
+        });
         self.streak.forget_slack();
     }
 }

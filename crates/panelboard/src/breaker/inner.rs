@@ -3,7 +3,7 @@
 use panelboard_core::rules::Bad;
 use panelboard_core::state::Role;
 use panelboard_core::window::cell;
-use panelboard_core::{Kind, Outcome, Speed, Tick, Ticket};
+use panelboard_core::{Kind, OpenDependency, Outcome, Speed, Tick, Ticket};
 
 use super::cold::Cold;
 use crate::claim::Claim;
@@ -27,8 +27,9 @@ pub(crate) struct Inner {
     pub(super) face: FaceCell,
     pub(super) hot: HotCell,
     pub(super) streak: Streak,
-    /// The generation whose window over calls is full of successes, or 0: then one more success
-    /// changes nothing, and need not take the lock.
+    /// The generation in which what is weighed behind the lock is at its best, or 0: a window over
+    /// calls is full of successes, a score is at its floor. Then one more success changes nothing
+    /// there, and need not take the lock.
     pub(super) clean: AtomicU64,
     pub(super) shards: Shards,
     pub(super) clock: Clock,
@@ -183,13 +184,13 @@ impl Inner {
     /// The same for a failure of which nothing but its kind is known.
     fn settle_failure_plainly(&self, face: Face, claim: Claim, shard: &Shard, kind: Kind) {
         let hot = self.hot.load();
-        if hot.ignores(kind) {
-            return shard.neutral();
+        if hot.may_not_count(kind) {
+            return self.settle_at_length(face, claim, Outcome::failure(kind), None);
         }
         let (now, width) = (self.clock.now(), self.hot.width());
         let bucket = shard.failure_in(Frame { stamp: face.stamp(), width }, now, kind);
         let generation = claim.generation();
-        let next = self.streak.bad(generation, true, hot.threshold(), Some(bucket));
+        let next = self.streak.bad(generation, true, hot.asked_from(), Some(bucket));
         if let Next::Judge(judging) = next {
             let bad = Bad { failure: true, slow: false };
             self.judge(Charge { generation, bad, hint: None, now }, judging);
@@ -211,6 +212,9 @@ impl Inner {
     ) {
         let hot = self.hot.load();
         let outcome = hot.regard(outcome);
+        if hot.depends() && OpenDependency::excuses(outcome) && self.open_dependency().is_some() {
+            return self.excuse(claim);
+        }
         if !face.weighs(claim) {
             return self.settle_by_the_lock(claim, outcome, detail);
         }
@@ -232,17 +236,18 @@ impl Inner {
             false => Tick::ZERO,
         };
         let speed = self.hot.speed(hot, claim.started(), now);
-        if recorder == Recorder::Locked {
-            // Acquire: pairs with the release when the lock's holder found the window clean.
+        if hot.weighs_behind_the_lock() {
+            // Acquire: pairs with the release when the lock's holder found nothing there.
             let clean = self.clean.load(Ordering::Acquire) == generation;
             // An untimed call leaves the window of speeds as it is.
             if !clean || speed == Speed::Slow {
                 return self.settle_by_the_lock(claim, Outcome::Success, None);
             }
         }
+        let took = hot.took(claim.started(), now);
         self.shards.write(|shard| {
             shard.success();
-            self.count_end(shard, (hot, face), now, None, speed);
+            self.count_end(shard, (hot, face), now, None, (speed, took));
         });
         self.streak.end(generation);
         if speed == Speed::Slow {
@@ -259,18 +264,19 @@ impl Inner {
         (kind, hint): (Kind, Option<Duration>),
         detail: Option<&ErrorDetail>,
     ) {
-        if hot.recorder() == Recorder::Locked {
+        if hot.weighs_behind_the_lock() {
             let outcome = Outcome::Failure { kind, retry_after: hint };
             return self.settle_by_the_lock(claim, outcome, detail);
         }
         let now = self.clock.now();
         let speed = self.hot.speed(hot, claim.started(), now);
+        let took = hot.took(claim.started(), now);
         self.shards.write(|shard| {
             shard.failure(kind);
             if detail.is_none() {
                 shard.remember(kind, now);
             }
-            self.count_end(shard, (hot, face), now, Some(kind), speed);
+            self.count_end(shard, (hot, face), now, Some(kind), (speed, took));
         });
         if let Some(detail) = detail {
             self.remember(kind, detail, now);
@@ -287,13 +293,13 @@ impl Inner {
         (hot, face): (Hot, Face),
         now: Tick,
         failure: Option<Kind>,
-        speed: Speed,
+        (speed, took): (Speed, Option<Duration>),
     ) {
         if hot.recorder() == Recorder::Shards {
             let frame = Frame { stamp: face.stamp(), width: self.hot.width() };
             shard.end(frame, now, failure);
             if speed != Speed::Unjudged {
-                shard.speed(frame, now, speed == Speed::Slow);
+                shard.speed(frame, now, speed == Speed::Slow, took);
             }
         }
         if speed == Speed::Slow {
@@ -325,7 +331,7 @@ impl Inner {
         let Charge { generation, bad, now, .. } = charge;
         let windowed = hot.recorder() == Recorder::Shards;
         let bucket = windowed.then(|| cell::number(now, self.hot.width()));
-        self.streak.bad(generation, bad.failure, hot.threshold(), bucket)
+        self.streak.bad(generation, bad.failure, hot.asked_from(), bucket)
     }
 
     #[cold]

@@ -3,6 +3,7 @@
 #[cfg(feature = "tokio")]
 mod call;
 mod cold;
+mod dependencies;
 mod inner;
 #[cfg(all(test, panelboard_loom))]
 mod loom;
@@ -66,6 +67,7 @@ pub struct Builder {
     clock: Clock,
     seed: Option<u64>,
     bus: Option<Arc<Bus>>,
+    dependencies: Vec<CircuitBreaker>,
 }
 
 // ===== impl CircuitBreaker =====
@@ -84,6 +86,7 @@ impl CircuitBreaker {
             clock: Clock::default(),
             seed: None,
             bus: None,
+            dependencies: Vec::new(),
         }
     }
 
@@ -259,6 +262,18 @@ impl CircuitBreaker {
         self.inner.reconfigure(Arc::new(settings));
     }
 
+    /// Replaces what it depends on: these, and none that depend on it in turn.
+    pub(crate) fn depend_on(&self, dependencies: impl IntoIterator<Item = CircuitBreaker>) {
+        self.inner.depend_on(dependencies.into_iter().map(|breaker| breaker.inner).collect());
+    }
+
+    /// What it depends on, directly or not.
+    pub(crate) fn dependencies(&self) -> Vec<CircuitBreaker> {
+        let all = self.inner.dependencies();
+        let each = all.iter().flat_map(|all| all.iter());
+        each.map(|inner| CircuitBreaker { inner: Arc::clone(inner) }).collect()
+    }
+
     /// Notices what time alone has brought about, as any call or look would, so that it is
     /// published even if nobody comes.
     pub fn look(&self) {
@@ -299,12 +314,48 @@ impl Builder {
         self
     }
 
+    /// What it depends on: while one of these is open (or one that they depend on by now), its
+    /// failures are excused and its recovery waits. Default: nothing.
+    ///
+    /// A breaker can depend only on breakers that are there already, so there are no circles.
+    ///
+    /// # Examples
+    /// ```
+    /// use panelboard::{CircuitBreaker, Command, Settings};
+    ///
+    /// let database = CircuitBreaker::new("database", Settings::default());
+    /// let users = CircuitBreaker::builder("users").depends_on([&database]).build();
+    /// database.command(Command::Trip);
+    /// for _ in 0..100 {
+    ///     let _ = users.call(|| Err::<(), _>("no connection to the database"));
+    /// }
+    /// assert_eq!(users.snapshot().counters.excused, 100);
+    /// ```
+    pub fn depends_on<'a>(
+        mut self,
+        dependencies: impl IntoIterator<Item = &'a CircuitBreaker>,
+    ) -> Builder {
+        for breaker in dependencies {
+            for each in std::iter::once(breaker.clone()).chain(breaker.dependencies()) {
+                if !self.dependencies.iter().any(|known| Arc::ptr_eq(&known.inner, &each.inner)) {
+                    self.dependencies.push(each);
+                }
+            }
+        }
+        self
+    }
+
     /// The breaker.
     pub fn build(self) -> CircuitBreaker {
-        let Builder { name, settings, clock, seed, bus } = self;
+        let Builder { name, settings, clock, seed, bus, dependencies } = self;
         // std's hasher is keyed at random, once a process.
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(&*name));
         let bus = bus.unwrap_or_else(|| Bus::with_capacity(100));
-        CircuitBreaker { inner: Arc::new(Inner::new(name, settings, clock, seed, bus)) }
+        let inner = Arc::new(Inner::new(name, settings, clock, seed, bus));
+        let breaker = CircuitBreaker { inner };
+        if !dependencies.is_empty() {
+            breaker.depend_on(dependencies);
+        }
+        breaker
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use panelboard_core::window::KindTally;
-use panelboard_core::{Change, Kind, Tick, Transition, backoff};
+use panelboard_core::{Cause, Change, Kind, Score, Tick, Transition, adaptive, backoff};
 
 use super::cold::{Cold, Rare};
 use super::inner::Inner;
@@ -42,11 +42,20 @@ impl Inner {
         self.face.publish(&cold.state, &cold.settings, cold.epoch, self.clock.now());
     }
 
+    /// Shows calls the settings they need; a face is to be shown after.
+    pub(super) fn show_settings(&self, cold: &Cold) {
+        self.hot.publish(&cold.settings, cold.dependencies.is_some());
+    }
+
     /// Tells calls whether one more success would change anything behind the lock.
     pub(super) fn show_evidence(&self, cold: &Cold) {
-        let saturated = match &cold.evidence {
-            Some(evidence) => evidence.is_saturated_with_success(&cold.settings),
-            None => false,
+        let Cold { settings, evidence, cusum, .. } = cold;
+        let saturated = match (evidence, cusum) {
+            (None, None) => false,
+            (evidence, cusum) => {
+                evidence.as_ref().is_none_or(|e| e.is_saturated_with_success(settings))
+                    && cusum.as_ref().is_none_or(|cusum| cusum.score() == Score::FLOOR)
+            }
         };
         let clean = if saturated { cold.state.generation() } else { 0 };
         // Release: pairs with the acquire in `settle_success`.
@@ -64,6 +73,9 @@ impl Inner {
         rare.last = Some(Arc::clone(&record));
         if let Some(evidence) = &mut cold.evidence {
             evidence.clear();
+        }
+        if let Some(cusum) = &mut cold.cusum {
+            cusum.clear(transition.cause == Cause::Reset);
         }
         // Before the face shows the new generation: whoever sees that must find this.
         self.streak.restart(transition.generation, 0);
@@ -134,6 +146,7 @@ impl Inner {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.look();
+        let dependencies = self.look_at_dependencies();
         let cold = lock(&self.cold);
         let Cold { settings, state, evidence, rare, .. } = &*cold;
         let now = self.clock.now();
@@ -158,6 +171,13 @@ impl Inner {
             settings: **settings,
             streak,
             tally,
+            health_report: state.health(),
+            thresholds: adaptive::in_force(settings, state.health(), tally),
+            suspicion: cold.cusum.as_ref().map(|cusum| snapshot::Suspicion {
+                score: cusum.score(),
+                base_rate: cusum.base_rate(),
+            }),
+            dependencies,
             kinds: self.kinds(&cold, generation, now),
             counters: self.shards.totals(),
             opens_for: state.open_until(settings).map(|until| until.until_from(now)),
@@ -175,5 +195,15 @@ impl Inner {
             errors: self.errors(&cold),
             stats: rare.stats.at(now),
         }
+    }
+
+    fn look_at_dependencies(&self) -> Vec<snapshot::Dependency> {
+        let dependencies = self.dependencies();
+        let each = dependencies.iter().flat_map(|all| all.iter());
+        each.map(|dependency| snapshot::Dependency {
+            name: dependency.name.clone(),
+            open: dependency.is_open(),
+        })
+        .collect()
     }
 }

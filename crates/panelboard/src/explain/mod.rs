@@ -2,6 +2,15 @@
 //!
 //! The same words in log, API, command line and page: all of them come from here.
 
+/// Adds one sentence.
+macro_rules! say {
+    ($out:expr, $($text:tt)*) => {{
+        // Writing to a string cannot fail.
+        let _ = write!($out, " {}.", format_args!($($text)*));
+    }};
+}
+
+mod signs;
 mod text;
 
 use std::fmt::Write as _;
@@ -14,14 +23,6 @@ use crate::{Cause, Fired, Kind, Mode, PhaseName, Ratio, Rule, Settings, Snapshot
 /// How many kinds of failure the explanation names.
 const KINDS: usize = 3;
 
-/// Adds one sentence.
-macro_rules! say {
-    ($out:expr, $($text:tt)*) => {{
-        // Writing to a string cannot fail.
-        let _ = write!($out, " {}.", format_args!($($text)*));
-    }};
-}
-
 impl Snapshot {
     /// What the breaker is doing, why, and what happens next.
     pub fn explain(&self) -> String {
@@ -32,6 +33,7 @@ impl Snapshot {
             PhaseName::Open => self.say_open(&mut out),
             PhaseName::HalfOpen => self.say_half_open(&mut out),
         }
+        self.say_dependencies(&mut out);
         if let Some(wait) = self.paced_for
             && self.phase != PhaseName::Open
         {
@@ -81,7 +83,7 @@ impl Snapshot {
             let tally = self.tally;
             let calls = Many(tally.calls, "call");
             let ratio = Ratio::of(tally.failures, tally.calls);
-            let against = match self.settings.failure_rate() {
+            let against = match self.thresholds.failure_rate {
                 Some(threshold) => format!(" ({ratio}, opens at {threshold})"),
                 None => format!(" ({ratio})"),
             };
@@ -100,12 +102,14 @@ impl Snapshot {
                 say!(out, "{slow} of {timed} took {} or longer", Time(bound));
             }
         }
-        if let Some(threshold) = self.settings.failure_threshold()
+        if let Some(threshold) = self.thresholds.streak
             && self.streak > 0
         {
             let streak = Many(self.streak.into(), "failure");
             say!(out, "{streak} in a row, opens at {threshold}");
         }
+        self.say_suspicion(out);
+        self.say_thresholds(out);
         if let Some(trip) = &self.trip {
             let ago = self.at.duration_since(trip.at).unwrap_or_default();
             say!(out, "It last opened {} ago: {}", Time(ago), why(trip));
@@ -197,7 +201,7 @@ fn why(record: &TripRecord) -> String {
 }
 
 fn fired_because(fired: &Fired, window: WindowSpec) -> String {
-    let Fired { rule, streak, tally, thresholds } = fired;
+    let Fired { rule, streak, tally, score, thresholds } = fired;
     let window = over_window(window);
     let rate = |part, whole, threshold: Option<Ratio>| {
         let ratio = Ratio::of(part, whole);
@@ -221,6 +225,10 @@ fn fired_because(fired: &Fired, window: WindowSpec) -> String {
             let ratio = rate(tally.slow, tally.timed, thresholds.slow_rate);
             let calls = Many(tally.timed, "call");
             format!("{} of {calls} were slow{ratio} {window}", Count(tally.slow))
+        }
+        Rule::Sequential => {
+            let limit = thresholds.score.unwrap_or_default();
+            format!("failures come too often to be chance (score {score} ≥ {limit})")
         }
         _ => "its numbers".into(),
     };

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use panelboard_core::machine::{Input, Machine};
 use panelboard_core::state::Role;
-use panelboard_core::{Change, Decision, KindSet, Speed, WindowSpec};
+use panelboard_core::{
+    Change, Decision, End, HealthReport, KindSet, OpenDependency, SequentialSpec, Speed,
+    WindowSpec, adaptive,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -12,7 +15,7 @@ use proptest::sample::select;
 use crate::event::{Subscription, What};
 use crate::slot::{self, OVERFLOW};
 use crate::{
-    CircuitBreaker, Command, Jitter, Kind, ManualClock, Mode, Outcome, OwnedPermit, Reason,
+    Cause, CircuitBreaker, Command, Jitter, Kind, ManualClock, Mode, Outcome, OwnedPermit, Reason,
     Settings, Tick,
 };
 
@@ -24,12 +27,26 @@ const CASES: u32 = 3_000;
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Wait(u64),
-    Acquire { lease: Option<u64> },
-    Settle { which: usize, outcome: Outcome },
-    Abandon { which: usize },
-    MarkSlow { which: usize },
-    Renew { which: usize, lease: u64 },
+    Acquire {
+        lease: Option<u64>,
+    },
+    Settle {
+        which: usize,
+        outcome: Outcome,
+    },
+    Abandon {
+        which: usize,
+    },
+    MarkSlow {
+        which: usize,
+    },
+    Renew {
+        which: usize,
+        lease: u64,
+    },
     Command(Command),
+    /// Orders something of the dependency.
+    Upstream(Command),
     Reconfigure(usize),
     Compare,
 }
@@ -63,6 +80,10 @@ fn commands() -> impl Strategy<Value = Command> {
     })
 }
 
+fn reports() -> impl Strategy<Value = Command> {
+    select(HealthReport::ALL.to_vec()).prop_map(Command::Health)
+}
+
 pub(super) fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         10 => prop_oneof![Just(0), 0_u64..30, 0_u64..400, 0_u64..3_000, Just(40_000)].prop_map(Op::Wait),
@@ -71,7 +92,8 @@ pub(super) fn ops() -> impl Strategy<Value = Op> {
         2 => any::<usize>().prop_map(|which| Op::Abandon { which }),
         2 => any::<usize>().prop_map(|which| Op::MarkSlow { which }),
         2 => (any::<usize>(), 0_u64..40_000).prop_map(|(which, lease)| Op::Renew { which, lease }),
-        1 => commands().prop_map(Op::Command),
+        1 => prop_oneof![commands(), reports()].prop_map(Op::Command),
+        1 => commands().prop_map(Op::Upstream),
         1 => any::<usize>().prop_map(Op::Reconfigure),
         38 => Just(Op::Compare),
     ]
@@ -104,7 +126,8 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
         proptest::option::of((1_u64..500).prop_map(millis)),
         select(vec![KindSet::EMPTY, KindSet::EMPTY.with(Kind::Connect)]),
     );
-    (rules, recovery, rest).prop_map(|(rules, recovery, rest)| {
+    (rules, recovery, rest, signs()).prop_map(|(rules, recovery, rest, signs)| {
+        let (sequential, adaptive) = signs;
         let (streak, rate, count, min_calls, window, slow) = rules;
         let (recovery_timeout, multiplier, jitter, cap, successes, spare) = recovery;
         let (mode, pace, timeout, ignore) = rest;
@@ -116,6 +139,8 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
             .window(window)
             .slow_call_duration(slow)
             .slow_call_rate(0.5)
+            .sequential(sequential)
+            .adaptive(adaptive)
             .recovery_timeout(recovery_timeout)
             .backoff_multiplier(multiplier)
             .backoff_max(millis(4_000))
@@ -133,11 +158,26 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
+/// Some of them make a fault plausible after few failures, so that the rule is ahead of the others.
+fn signs() -> impl Strategy<Value = (Option<SequentialSpec>, bool)> {
+    let spec = SequentialSpec::default;
+    let sequential = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some(spec())),
+        1 => Just(Some(spec().base_rate(0.001).fault_rate(0.9))),
+        1 => Just(Some(spec().base_rate(0.3).fault_rate(0.5))),
+        1 => Just(Some(spec().learned().fault_rate(0.6))),
+    ];
+    (sequential, any::<bool>())
+}
+
 /// A breaker and its reference, given the same history.
 struct Pair {
     clock: ManualClock,
     shell: CircuitBreaker,
     reference: Machine,
+    /// What they depend on, if they do; itself a pair.
+    upstream: Option<(CircuitBreaker, Machine)>,
     events: Subscription,
     expected: Vec<Change>,
     happened: Vec<Change>,
@@ -152,19 +192,24 @@ struct Call {
 }
 
 impl Pair {
-    fn new(settings: Settings) -> Pair {
+    fn new(settings: Settings, depends: bool) -> Pair {
         let clock = ManualClock::new();
         clock.set(Tick::from_nanos(123_456_789));
         let seed = 7;
-        let shell = CircuitBreaker::builder("pair")
+        let breaker = |name| CircuitBreaker::builder(name).clock(clock.clone()).seed(seed);
+        let upstream = depends.then(|| {
+            let settings = Settings::default();
+            (breaker("upstream").build(), Machine::new(settings, seed, clock.now()))
+        });
+        let shell = breaker("pair")
             .settings(settings)
-            .clock(clock.clone())
-            .seed(seed)
             .bus(crate::event::Bus::with_capacity(1_000))
+            .depends_on(upstream.iter().map(|(breaker, _)| breaker))
             .build();
         Pair {
             events: shell.subscribe(),
             shell,
+            upstream,
             reference: Machine::new(settings, seed, clock.now()),
             clock,
             expected: Vec::new(),
@@ -202,6 +247,12 @@ impl Pair {
                 self.shell.command(command);
                 self.reference(Input::Command(command));
             }
+            Op::Upstream(command) => {
+                if let Some((breaker, reference)) = &mut self.upstream {
+                    breaker.command(command);
+                    reference.step(self.clock.now(), Input::Command(command));
+                }
+            }
             Op::Reconfigure(which) => {
                 let settings = variants[which % variants.len()];
                 self.shell.reconfigure(settings);
@@ -211,11 +262,20 @@ impl Pair {
         }
     }
 
+    /// Whether the dependency is open, by its own reference.
+    fn dependency(&mut self) -> Option<OpenDependency> {
+        let now = self.clock.now();
+        let (_, reference) = self.upstream.as_mut()?;
+        reference.step(now, Input::Look);
+        OpenDependency::of(reference.state(), reference.settings(), now)
+    }
+
     fn acquire(&mut self, lease: Option<Duration>) {
         let settings = *self.reference.settings();
         let answer = self.shell.try_acquire_owned(lease);
         let lease = lease.unwrap_or(settings.lease());
-        let decision = self.reference(Input::Acquire { lease }).decision.unwrap();
+        let dependency = self.dependency();
+        let decision = self.reference(Input::Acquire { lease, dependency }).decision.unwrap();
         match (answer, decision) {
             (Ok(permit), Decision::Admit { ticket, .. }) => {
                 assert_eq!(permit.ticket().role, ticket.role);
@@ -245,6 +305,7 @@ impl Pair {
             return;
         }
         let Call { permit, ticket, started } = self.calls.swap_remove(which % self.calls.len());
+        let took = started.map(|started| self.clock.now().since(started));
         let speed = match (self.reference.settings().slow_call_duration(), started) {
             (Some(bound), Some(started)) if self.clock.now().since(started) >= bound => Speed::Slow,
             (Some(_), Some(_)) => Speed::Fast,
@@ -254,7 +315,8 @@ impl Pair {
             true => drop(permit),
             false => permit.record(outcome),
         }
-        self.reference(Input::Settle { ticket, outcome, speed });
+        let (end, dependency) = (End { outcome, speed, took }, self.dependency());
+        self.reference(Input::Settle { ticket, end, dependency });
     }
 
     fn mark_slow(&mut self, which: usize) {
@@ -288,10 +350,18 @@ impl Pair {
             let kinds: u64 = seen.kinds.iter().map(|(_, count)| count).sum();
             assert_eq!(kinds, evidence.kinds(now).iter().sum::<u64>());
         }
+        assert_eq!(seen.health_report, state.health());
+        let tally = seen.tally;
+        assert_eq!(seen.thresholds, adaptive::in_force(&settings, state.health(), tally));
+        let suspicion = seen.suspicion.map(|suspicion| (suspicion.score, suspicion.base_rate));
+        let cusum = self.reference.cusum();
+        assert_eq!(suspicion, cusum.map(|cusum| (cusum.score(), cusum.base_rate())));
         let probes = seen.probes.map(|p| (p.in_flight, p.successes, p.failures));
         let expected = state.round().map(|r| (r.in_flight(now), r.successes(), r.failures()));
         assert_eq!(probes, expected);
         assert_eq!(seen.counters, *self.reference.counters());
+        let open = seen.dependencies.first().and_then(|dependency| dependency.open);
+        assert_eq!(open, self.dependency());
         self.compare_events();
     }
 
@@ -335,8 +405,9 @@ proptest! {
         variants in vec(settings(), 3),
         history in vec((ops(), select(vec![0, 1, 5, OVERFLOW])), STEPS),
         threads: bool,
+        depends: bool,
     ) {
-        let mut pair = Pair::new(variants[0]);
+        let mut pair = Pair::new(variants[0], depends);
         for (op, slot) in &history {
             slot::pretend(if threads { *slot } else { 0 });
             pair.step(op, &variants);
@@ -353,16 +424,27 @@ fn histories_reach_every_phase_and_rule() {
     let mut runner = TestRunner::deterministic();
     let mut causes = std::collections::BTreeMap::<&str, u32>::new();
     let mut modes = std::collections::BTreeSet::new();
-    for _ in 0..200 {
+    let (mut dependent, mut excused, mut waited, mut tightened) = (0, 0, 0, 0);
+    for round in 0..200 {
         let variants = vec(settings(), 3).new_tree(&mut runner).unwrap().current();
         let history = vec(ops(), STEPS).new_tree(&mut runner).unwrap().current();
-        let mut pair = Pair::new(variants[0]);
+        let mut pair = Pair::new(variants[0], round % 2 == 0);
         for op in history {
             pair.step(&op, &variants);
         }
+        let counters = pair.reference.counters();
+        dependent += u32::from(pair.upstream.is_some());
+        excused += counters.excused;
+        waited += counters.rejected[Reason::Dependency.index()];
         for change in &pair.happened {
             match change {
                 Change::Phase(transition) => {
+                    if let Cause::Tripped(fired) = transition.cause {
+                        let (streak, rate) = (fired.thresholds.streak, fired.tally.failures);
+                        let configured = variants.iter().map(Settings::failure_threshold);
+                        let moved = configured.clone().all(|threshold| threshold != streak);
+                        tightened += u32::from(moved && rate > 0);
+                    }
                     *causes.entry(transition.cause.name()).or_default() += 1;
                 }
                 Change::Mode(mode) => {
@@ -376,6 +458,7 @@ fn histories_reach_every_phase_and_rule() {
         "failure_rate",
         "failure_count",
         "slow_rate",
+        "sequential",
         "recovery_due",
         "probes_succeeded",
         "probes_failed",
@@ -386,4 +469,6 @@ fn histories_reach_every_phase_and_rule() {
         assert!(causes.get(cause).is_some_and(|n| *n >= 10), "{cause}: {causes:?}");
     }
     assert_eq!(modes.len(), Mode::ALL.len());
+    let seldom = (dependent, excused, waited, tightened);
+    assert!(excused >= 50 && waited >= 50 && tightened >= 10, "{seldom:?}");
 }

@@ -9,14 +9,16 @@ use proptest::prelude::*;
 use super::equivalence::{Op, millis, ops, settings};
 use crate::event::{Bus, Subscription, What};
 use crate::{
-    Cause, CircuitBreaker, Clock, Command, Kind, ManualClock, Mode, OwnedPermit, PhaseName, Rule,
-    Settings, Tick,
+    Cause, CircuitBreaker, Clock, Command, Fired, Kind, ManualClock, Mode, Outcome, OwnedPermit,
+    PhaseName, Rule, Settings, Tick,
 };
 
 /// What a caller and subscriber remembers.
 struct Witness {
     clock: ManualClock,
     breaker: CircuitBreaker,
+    /// What it depends on.
+    upstream: CircuitBreaker,
     settings: Settings,
     events: Subscription,
     held: Vec<Held>,
@@ -37,8 +39,10 @@ impl Witness {
     fn new(settings: Settings) -> Witness {
         let clock = ManualClock::new();
         clock.set(Tick::from_nanos(5_000_000_000));
+        let upstream = CircuitBreaker::builder("upstream").clock(clock.clone()).build();
         let breaker = CircuitBreaker::builder("witnessed")
             .settings(settings)
+            .depends_on([&upstream])
             .clock(clock.clone())
             .seed(3)
             .bus(Bus::with_capacity(10_000))
@@ -46,6 +50,7 @@ impl Witness {
         Witness {
             events: breaker.subscribe(),
             breaker,
+            upstream,
             settings,
             clock,
             held: Vec::new(),
@@ -65,7 +70,17 @@ impl Witness {
             Op::Acquire { lease } => self.acquire(lease.map(millis)),
             Op::Settle { which, outcome } => {
                 if let Some(held) = self.take(which) {
+                    let before = self.breaker.snapshot();
                     self.settle(held, |permit| permit.record(outcome));
+                    let failed = matches!(self.settings.regard(outcome), Outcome::Failure { .. });
+                    if failed && self.upstream_is_open() {
+                        // One outage trips one breaker: a failure while a dependency is open
+                        // counts for nothing.
+                        let after = self.breaker.snapshot();
+                        assert_eq!(after.counters.failures, before.counters.failures);
+                        assert_eq!((after.streak, after.tally), (before.streak, before.tally));
+                        assert_eq!(after.generation, before.generation);
+                    }
                 }
             }
             Op::Abandon { which } => {
@@ -89,6 +104,9 @@ impl Witness {
                 }
             }
             Op::Command(command) => self.breaker.command(command),
+            Op::Upstream(command) => {
+                self.upstream.command(command);
+            }
             Op::Reconfigure(which) => self.reconfigure(variants[which % variants.len()]),
             Op::Compare => {
                 self.breaker.snapshot();
@@ -96,6 +114,16 @@ impl Witness {
         }
         self.hear();
         self.counters_add_up();
+    }
+
+    /// Whether the dependency says that it is open.
+    fn upstream_is_open(&self) -> bool {
+        let upstream = self.upstream.snapshot();
+        match upstream.mode {
+            Mode::ForcedOpen => true,
+            Mode::ForcedClosed => false,
+            Mode::Auto | Mode::Observe => upstream.phase == PhaseName::Open,
+        }
     }
 
     fn take(&mut self, which: usize) -> Option<Held> {
@@ -125,6 +153,7 @@ impl Witness {
         let bystander = !weighed || (before.phase != PhaseName::Closed && !permit.is_probe());
         let bystander = bystander || (before.paced_for.is_some() && !permit.is_probe());
         if permit.is_probe() {
+            assert!(!self.upstream_is_open(), "probes wait for the dependency");
             // B-1: never more probes in flight than the cap, nor issued than the round allows.
             let generation = permit.generation();
             let rivals = self.held.iter().filter(|held| {
@@ -199,7 +228,25 @@ impl Witness {
                     Rule::SlowRate => assert!(fired.tally.timed >= min_calls, "B-5"),
                     _ => {}
                 }
+                self.thresholds_are_within_bounds(fired);
             }
+        }
+    }
+
+    /// Adaptive thresholds stay between two failures, or what is configured, and one more than
+    /// that; a score reaches its limit only with what a million calls would hardly bring about.
+    fn thresholds_are_within_bounds(&self, fired: &Fired) {
+        let configured = self.settings.failure_threshold();
+        match (configured, fired.thresholds.streak) {
+            (Some(configured), Some(streak)) if self.settings.adaptive() => {
+                let most = if configured < 10 { configured + 1 } else { configured };
+                assert!((configured.min(2)..=most).contains(&streak), "{streak} of {configured}");
+            }
+            (configured, streak) => assert_eq!(configured, streak),
+        }
+        assert!(fired.thresholds.failure_rate <= self.settings.failure_rate());
+        if fired.rule == Rule::Sequential {
+            assert!(fired.score.as_f64() >= 1e6_f64.ln());
         }
     }
 
@@ -219,6 +266,7 @@ impl Witness {
     /// again closes the breaker without an operator.
     fn recovers(mut self) {
         self.held.clear();
+        // Also if a dependency is open, which closes by itself, too.
         self.breaker.reconfigure(Settings::builder().build().unwrap());
         for _ in 0..100 {
             self.clock.advance(Duration::from_secs(1));
