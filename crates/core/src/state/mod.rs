@@ -18,6 +18,7 @@
 #[cfg(test)]
 mod tests;
 mod types;
+mod view;
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,7 +29,6 @@ use crate::pace::Pace;
 use crate::round::{Returned, Round, Standing};
 use crate::{
     Cause, Change, Fired, ModeChange, OpenDependency, Outcome, Settings, Speed, Tick, Transition,
-    backoff,
 };
 
 /// The state of one breaker, apart from what it has seen while closed
@@ -416,69 +416,4 @@ impl State {
 /// Until when a server's hint asks to wait, as far as it is believed.
 fn believed(settings: &Settings, now: Tick, hint: Option<Duration>) -> Option<Tick> {
     hint.map(|hint| now.after(hint.min(settings.max_retry_after)))
-}
-
-// ===== impl State: what it shows =====
-
-impl State {
-    /// The phase, as of the last look.
-    pub fn phase(&self) -> PhaseName {
-        match self.phase {
-            Phase::Closed => PhaseName::Closed,
-            Phase::Open(_) => PhaseName::Open,
-            Phase::HalfOpen(_) => PhaseName::HalfOpen,
-        }
-    }
-
-    /// The number of the phase.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// When the phase was entered.
-    pub fn entered(&self) -> Tick {
-        self.entered
-    }
-
-    /// Who decides, as of the last look.
-    pub fn mode(&self, settings: &Settings) -> Mode {
-        self.over.map_or(settings.mode, |over| over.mode)
-    }
-
-    /// When an operator's override ends, if there is one.
-    pub fn override_until(&self) -> Option<Tick> {
-        self.over.map(|over| over.until)
-    }
-
-    /// When the open phase ends; `None` unless open.
-    pub fn open_until(&self, settings: &Settings) -> Option<Tick> {
-        let Phase::Open(opening) = &self.phase else { return None };
-        let span = opening.ordered.unwrap_or_else(|| {
-            backoff::open_duration(settings, self.failed_recoveries, self.seed, self.generation)
-        });
-        Some(self.entered.after(span).max(opening.hint.unwrap_or(Tick::ZERO)))
-    }
-
-    /// The round of probes; `None` unless half-open.
-    pub fn round(&self) -> Option<&Round> {
-        match &self.phase {
-            Phase::HalfOpen(round) => Some(round),
-            Phase::Closed | Phase::Open(_) => None,
-        }
-    }
-
-    /// How far pushback holds calls back.
-    pub fn pace(&self) -> &Pace {
-        &self.pace
-    }
-
-    /// What a health check last reported; `None` before the first report and after a reset.
-    pub fn health(&self) -> Option<HealthReport> {
-        self.health
-    }
-
-    /// Recoveries that failed since the last sign of health: the backoff exponent.
-    pub fn failed_recoveries(&self) -> u32 {
-        self.failed_recoveries
-    }
 }
