@@ -14,6 +14,7 @@
 //! | [`adaptive`] | the thresholds that are in force |
 //! | [`dependency`] | what is not this breaker's fault |
 //! | [`backoff`], [`pace`] | for how long |
+//! | [`ramp`], [`throttle`] | which calls of many, while not all of them may |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
 //!
@@ -38,11 +39,13 @@ pub mod machine;
 mod outcome;
 pub mod pace;
 pub mod presets;
+pub mod ramp;
 mod ratio;
 pub mod round;
 pub mod rules;
 pub mod settings;
 pub mod state;
+pub mod throttle;
 mod time;
 pub mod window;
 
@@ -56,7 +59,7 @@ pub use ratio::{InvalidRatio, Ratio};
 pub use rules::{Fired, Rule, Tally};
 pub use settings::{
     Backoff, BaseRate, Jitter, Sequential, SequentialSpec, Settings, SettingsBuilder,
-    SettingsError, WindowSpec,
+    SettingsError, Throttle, WindowSpec,
 };
 pub use state::{Command, Decision, HealthReport, Mode, PhaseName, Reason, State, Ticket, Verdict};
 pub use time::Tick;

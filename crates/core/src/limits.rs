@@ -37,3 +37,6 @@ pub const FAULT_RATE: (Ratio, Ratio) =
 
 /// `sequential.false_trips_per`, in calls. Of fewer, the rule would trip on chance within hours.
 pub const FALSE_TRIPS_PER: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
+
+/// `throttle.k`, in thousandths: 1 to 100.
+pub const THROTTLE_K: RangeInclusive<u32> = 1_000..=100_000;

@@ -130,7 +130,8 @@ impl Machine {
                 self.counters.slow += 1;
                 let given = self.state.mark_slow(&settings, now, ticket, log);
                 if given == Verdict::Weigh {
-                    let fired = self.evidence.record_slow(&settings, now, self.signs());
+                    let judged = self.state.judged_by(&settings, now);
+                    let fired = self.evidence.record_slow(&judged, now, self.signs());
                     self.trip(fired, None, now, log);
                 }
             }
@@ -185,7 +186,8 @@ impl Machine {
             if let Some(cusum) = &mut self.cusum {
                 cusum.weigh(end.outcome, || self.counters.ended());
             }
-            let fired = self.evidence.record(&settings, now, end, self.signs());
+            let judged = self.state.judged_by(&settings, now);
+            let fired = self.evidence.record(&judged, now, end, self.signs());
             self.trip(fired, hint, now, log);
         }
         given

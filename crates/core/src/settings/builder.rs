@@ -6,7 +6,7 @@ use core::fmt::{Debug, Display};
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use super::{Backoff, Jitter, SequentialSpec, Settings, SettingsError, WindowSpec};
+use super::{Backoff, Jitter, SequentialSpec, Settings, SettingsError, Throttle, WindowSpec};
 use crate::{Kind, KindSet, Mode, Ratio, limits};
 
 /// Builds [`Settings`]. What is not said keeps its default.
@@ -40,6 +40,11 @@ pub struct SettingsBuilder {
     probe_calls: Option<u32>,
     timeout: Option<Option<Duration>>,
     pace: Option<bool>,
+    ramp: Option<Option<Duration>>,
+    throttle: Option<Option<f64>>,
+    throttle_window: Option<Duration>,
+    throttle_max: Option<f64>,
+    health_check: Option<Option<Duration>>,
     ignore: Option<KindSet>,
 }
 
@@ -198,6 +203,46 @@ impl SettingsBuilder {
         self
     }
 
+    /// How long traffic takes to come back after a recovery: 10 % of it at first, then 25 % and
+    /// 50 %, each for a third of this; but always 5 calls a second. `None` lets all of it through
+    /// at once. Default: 10 s.
+    pub fn ramp(mut self, over: impl Into<Option<Duration>>) -> Self {
+        self.ramp = Some(over.into());
+        self
+    }
+
+    /// Refuses calls at random while less than one in `k` is accepted, the more the fewer are;
+    /// `None` switches it off. From 1 (any failure counts) to 100. Default: off.
+    ///
+    /// It is for overload: about `k` calls are then sent for each that is accepted, so the share
+    /// `1 − 1/k` of them fails. To shed and not to trip, keep that below `failure_rate`: 1.5 goes
+    /// with the default of 0.5.
+    pub fn throttle(mut self, k: impl Into<Option<f64>>) -> Self {
+        self.throttle = Some(k.into());
+        self
+    }
+
+    /// Over what the throttle counts. Default: 30 s.
+    pub fn throttle_window(mut self, window: Duration) -> Self {
+        self.throttle_window = Some(window);
+        self
+    }
+
+    /// The largest share of calls that the throttle refuses. Default: 0.9.
+    pub fn throttle_max(mut self, share: f64) -> Self {
+        self.throttle_max = Some(share);
+        self
+    }
+
+    /// How often somebody reports what a health check found
+    /// ([`Command::Health`](crate::Command::Health)). Then an open breaker probes with real calls
+    /// only after a check has found the dependency at work; or if no report comes in for three
+    /// intervals, at least 30 s. `None` to probe when the wait is over. Default: none.
+    pub fn health_check(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.health_check = Some(interval.into());
+        self
+    }
+
     /// Failures of these kinds are neutral. Default: none.
     pub fn ignore(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
         self.ignore = Some(kinds.into_iter().collect());
@@ -234,6 +279,11 @@ impl SettingsBuilder {
             probe_calls: self.probe_calls.or(below.probe_calls),
             timeout: self.timeout.or(below.timeout),
             pace: self.pace.or(below.pace),
+            ramp: self.ramp.or(below.ramp),
+            throttle: self.throttle.or(below.throttle),
+            throttle_window: self.throttle_window.or(below.throttle_window),
+            throttle_max: self.throttle_max.or(below.throttle_max),
+            health_check: self.health_check.or(below.health_check),
             ignore: self.ignore.or(below.ignore),
         }
     }
@@ -309,7 +359,9 @@ impl SettingsBuilder {
             backoff: Backoff {
                 multiplier_millis: match self.backoff_multiplier {
                     None => base.backoff.multiplier_millis,
-                    Some(factor) => multiplier(factor)?,
+                    Some(factor) => {
+                        millis("backoff.multiplier", factor, limits::MULTIPLIER_MILLIS)?
+                    }
                 },
                 max: duration("backoff.max", self.backoff_max.unwrap_or(base.backoff.max))?,
             },
@@ -335,8 +387,30 @@ impl SettingsBuilder {
                 .map(|d| duration("timeout", d))
                 .transpose()?,
             pace: self.pace.unwrap_or(base.pace),
+            ramp: self.ramp.unwrap_or(base.ramp).map(|d| duration("ramp", d)).transpose()?,
+            throttle: self.throttled()?,
+            health_check: self
+                .health_check
+                .unwrap_or(base.health_check)
+                .map(|d| duration("health_check", d))
+                .transpose()?,
             ignore: self.ignore.unwrap_or(base.ignore),
         })
+    }
+}
+
+impl SettingsBuilder {
+    /// The throttle. Its parts are checked also while it is off.
+    fn throttled(&self) -> Result<Option<Throttle>, SettingsError> {
+        let base = Throttle::default();
+        let window = self.throttle_window.unwrap_or(base.window);
+        let window = within_time("throttle.window", window, limits::WINDOW_TIME)?;
+        let max = match self.throttle_max {
+            None => base.max,
+            Some(share) => positive_ratio("throttle.max", share)?,
+        };
+        let k = self.throttle.flatten().map(|k| millis("throttle.k", k, limits::THROTTLE_K));
+        Ok(k.transpose()?.map(|k_millis| Throttle { k_millis, window, max }))
     }
 }
 
@@ -395,12 +469,17 @@ fn jitter(share: f64) -> Result<Jitter, SettingsError> {
     })
 }
 
-fn multiplier(factor: f64) -> Result<u32, SettingsError> {
-    let (low, high) = (*limits::MULTIPLIER_MILLIS.start(), *limits::MULTIPLIER_MILLIS.end());
+/// A factor in thousandths.
+fn millis(
+    field: &'static str,
+    factor: f64,
+    range: RangeInclusive<u32>,
+) -> Result<u32, SettingsError> {
+    let (low, high) = (*range.start(), *range.end());
     let millis = factor * 1_000.0;
     if !(f64::from(low)..=f64::from(high)).contains(&millis) {
         return Err(SettingsError {
-            field: "backoff.multiplier",
+            field,
             value: factor.to_string(),
             accepted: format!("{} to {}", low / 1_000, high / 1_000),
         });

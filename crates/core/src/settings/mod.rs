@@ -37,6 +37,9 @@ pub struct Settings {
     pub(crate) probe_calls: u32,
     pub(crate) timeout: Option<Duration>,
     pub(crate) pace: bool,
+    pub(crate) ramp: Option<Duration>,
+    pub(crate) throttle: Option<Throttle>,
+    pub(crate) health_check: Option<Duration>,
     pub(crate) ignore: KindSet,
 }
 
@@ -54,6 +57,14 @@ pub enum WindowSpec {
 pub struct Backoff {
     pub(crate) multiplier_millis: u32,
     pub(crate) max: Duration,
+}
+
+/// How calls are shed in proportion to what fails.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Throttle {
+    pub(crate) k_millis: u32,
+    pub(crate) window: Duration,
+    pub(crate) max: Ratio,
 }
 
 /// How the open phase is spread, so that many instances do not probe in step.
@@ -172,6 +183,21 @@ impl Settings {
         self.pace
     }
 
+    /// How long traffic takes to come back after a recovery; `None` for at once.
+    pub const fn ramp(&self) -> Option<Duration> {
+        self.ramp
+    }
+
+    /// How calls are shed in proportion to what fails; `None` for not at all.
+    pub const fn throttle(&self) -> Option<Throttle> {
+        self.throttle
+    }
+
+    /// How often a health check reports, if recovery is to wait for one.
+    pub const fn health_check(&self) -> Option<Duration> {
+        self.health_check
+    }
+
     /// Failure kinds that are neutral here.
     pub const fn ignore(&self) -> KindSet {
         self.ignore
@@ -232,6 +258,9 @@ impl Default for Settings {
             probe_calls: 3,
             timeout: None,
             pace: true,
+            ramp: Some(Duration::from_secs(10)),
+            throttle: None,
+            health_check: None,
             ignore: KindSet::EMPTY,
         }
     }
@@ -246,5 +275,32 @@ impl Backoff {
     /// How long the open phase may grow (`recovery_timeout`, if that is longer).
     pub const fn max(self) -> Duration {
         self.max
+    }
+}
+
+impl Throttle {
+    /// How many requests for each accepted one are let go unshed, in thousandths (2,000 for two).
+    pub const fn k_millis(self) -> u32 {
+        self.k_millis
+    }
+
+    /// Over what requests and failures are counted.
+    pub const fn window(self) -> Duration {
+        self.window
+    }
+
+    /// The largest share of calls that is ever refused.
+    pub const fn max(self) -> Ratio {
+        self.max
+    }
+}
+
+impl Default for Throttle {
+    fn default() -> Throttle {
+        Throttle {
+            k_millis: 2_000,
+            window: Duration::from_secs(30),
+            max: const { Ratio::percent(90).unwrap() },
+        }
     }
 }

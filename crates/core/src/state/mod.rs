@@ -20,13 +20,17 @@ mod tests;
 mod types;
 mod view;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use types::{Command, Decision, HealthReport, Mode, PhaseName, Reason, Role, Ticket, Verdict};
 
+use crate::backoff::mix;
 use crate::pace::Pace;
+use crate::ramp::Ramp;
 use crate::round::{Returned, Round, Standing};
+use crate::throttle::Demand;
 use crate::{
     Cause, Change, Fired, ModeChange, OpenDependency, Outcome, Settings, Speed, Tick, Transition,
 };
@@ -44,6 +48,10 @@ pub struct State {
     phase: Phase,
     over: Option<Override>,
     pace: Pace,
+    /// Of this closed phase, if it followed a recovery and the ramp is not known to be over.
+    ramp: Option<Ramp>,
+    /// Of this closed phase, once a call has asked under a throttle.
+    demand: Option<Box<Demand>>,
     /// The backoff exponent.
     failed_recoveries: u32,
     /// How long the last open phase was; zero before the first.
@@ -86,6 +94,8 @@ impl State {
             phase: Phase::Closed,
             over: None,
             pace: Pace::default(),
+            ramp: None,
+            demand: None,
             failed_recoveries: 0,
             last_open: Duration::ZERO,
             health: None,
@@ -125,6 +135,12 @@ impl State {
                     (Standing::Undecided, _) => break,
                 },
             }
+        }
+        if self.ramping(settings, now).is_none() {
+            self.ramp = None;
+        }
+        if settings.throttle.is_none() {
+            self.demand = None;
         }
         log[from..].sort_by_key(Change::at);
     }
@@ -191,8 +207,29 @@ impl State {
                 // A slot comes free at the latest then; a lost round costs the wait anyway.
                 Err(free) => Err((Reason::Probing, free.min(now.after(settings.recovery_timeout)))),
             },
-            Phase::Closed | Phase::Open(_) => Ok(Role::Voter),
+            Phase::Closed | Phase::Open(_) => {
+                self.admit_some(settings, now)?;
+                Ok(Role::Voter)
+            }
         }
+    }
+
+    /// While closed, not all calls may go through: neither just after a recovery, nor when too
+    /// many fail. The throttle is asked last, so it counts no request that did not reach it.
+    fn admit_some(&mut self, settings: &Settings, now: Tick) -> Result<(), (Reason, Tick)> {
+        if let Some(ramp) = &mut self.ramp
+            && let Some(step) = ramp.step(settings, now)
+            && !ramp.admit(step, now)
+        {
+            return Err((Reason::Ramping, step.until));
+        }
+        let Some(throttle) = settings.throttle else { return Ok(()) };
+        let seed = self.seed ^ mix(self.generation);
+        let demand = match &mut self.demand {
+            Some(demand) if demand.fits(throttle) => demand,
+            other => other.insert(Box::new(Demand::new(throttle, seed, now))),
+        };
+        demand.admit(throttle, now).map_err(|until| (Reason::Throttled, until))
     }
 
     /// A call has ended. Dropping a permit is a neutral end.
@@ -236,7 +273,12 @@ impl State {
         if slot == Some(Returned::Voted) {
             return Verdict::Counted;
         }
-        let Phase::HalfOpen(round) = &mut self.phase else { return Verdict::Weigh };
+        let Phase::HalfOpen(round) = &mut self.phase else {
+            if let (Outcome::Failure { .. }, Some(demand)) = (outcome, &mut self.demand) {
+                demand.fail(now);
+            }
+            return Verdict::Weigh;
+        };
         // With a slow rule a slow probe is no sign of recovery, or the breaker would flap.
         let slow = settings.has_slow_rule() && speed == Speed::Slow;
         match outcome {
@@ -403,6 +445,8 @@ impl State {
         self.phase = phase;
         self.generation += 1;
         self.entered = at;
+        self.ramp = matches!(cause, Cause::ProbesSucceeded).then(|| Ramp::new(at));
+        self.demand = None;
         let (to, generation) = (self.phase(), self.generation);
         log.push(Change::Phase(Transition { from, to, generation, at, cause }));
     }

@@ -76,12 +76,23 @@ pub enum Reason {
     Forced,
     /// Half-open, but a breaker that this one depends on is open.
     Dependency,
+    /// Just recovered: traffic comes back in steps.
+    Ramping,
+    /// Too much fails: calls are shed in proportion.
+    Throttled,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 5] =
-        [Reason::Open, Reason::Probing, Reason::Paced, Reason::Forced, Reason::Dependency];
+    pub const ALL: [Reason; 7] = [
+        Reason::Open,
+        Reason::Probing,
+        Reason::Paced,
+        Reason::Forced,
+        Reason::Dependency,
+        Reason::Ramping,
+        Reason::Throttled,
+    ];
 
     /// The place of this reason in [`Reason::ALL`].
     pub const fn index(self) -> usize {
@@ -91,6 +102,8 @@ impl Reason {
             Reason::Paced => 2,
             Reason::Forced => 3,
             Reason::Dependency => 4,
+            Reason::Ramping => 5,
+            Reason::Throttled => 6,
         }
     }
 
@@ -102,6 +115,8 @@ impl Reason {
             Reason::Paced => "paced",
             Reason::Forced => "forced",
             Reason::Dependency => "dependency",
+            Reason::Ramping => "ramping",
+            Reason::Throttled => "throttled",
         }
     }
 }

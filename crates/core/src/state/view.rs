@@ -2,8 +2,9 @@
 
 use super::{HealthReport, Mode, Phase, PhaseName, State};
 use crate::pace::Pace;
+use crate::ramp::{self, Step};
 use crate::round::Round;
-use crate::{Settings, Tick, backoff};
+use crate::{Ratio, Settings, Tick, backoff};
 
 impl State {
     /// The phase, as of the last look.
@@ -55,6 +56,30 @@ impl State {
     /// How far pushback holds calls back.
     pub fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// How far traffic has come back after a recovery; `None` when all of it may.
+    pub fn ramping(&self, settings: &Settings, now: Tick) -> Option<Step> {
+        self.ramp.as_ref()?.step(settings, now)
+    }
+
+    /// The share of calls that the throttle refuses now; `None` without a throttle, and unless
+    /// closed.
+    pub fn throttled(&self, settings: &Settings, now: Tick) -> Option<Ratio> {
+        let throttle = settings.throttle.filter(|_| self.phase() == PhaseName::Closed)?;
+        let demand = self.demand.as_ref().filter(|demand| demand.fits(throttle));
+        Some(demand.map_or(Ratio::ZERO, |demand| demand.refused_share(throttle, now)))
+    }
+
+    /// The settings that results are judged by now: these, but while traffic comes back a quarter
+    /// of `min_calls` is enough for the rate rules.
+    #[must_use]
+    pub fn judged_by(&self, settings: &Settings, now: Tick) -> Settings {
+        let mut judged = *settings;
+        if self.ramping(settings, now).is_some() {
+            judged.min_calls = (settings.min_calls / ramp::MIN_CALLS_DIVISOR).max(1);
+        }
+        judged
     }
 
     /// What a health check last reported; `None` before the first report and after a reset.
