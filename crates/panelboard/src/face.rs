@@ -97,6 +97,8 @@ impl Face {
         let closed = state.phase() == PhaseName::Closed;
         let over = state.override_until().unwrap_or(Tick::MAX);
         let paced = state.pace().until(now);
+        // Which calls may is then for the state machine to count or to draw.
+        let some = state.ramping(settings, now).is_some() || settings.throttle().is_some();
         let (door, reason, until) = match (mode, state.open_until(settings)) {
             (Mode::ForcedOpen, _) => match state.override_until() {
                 Some(until) => (Door::Refuse, Reason::Forced, until),
@@ -109,7 +111,7 @@ impl Face {
             (Mode::Auto, None) if closed && paced.is_some() => {
                 (Door::Refuse, Reason::Paced, paced.unwrap_or(Tick::ZERO))
             }
-            (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() => {
+            (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() && !some => {
                 (Door::Voter, Reason::Open, Tick::MAX)
             }
             (Mode::Auto | Mode::Observe, _) => (Door::Ask, Reason::Open, Tick::MAX),
@@ -121,8 +123,10 @@ impl Face {
         let door = if lapses { Door::Ask } else { door };
         let weigh = closed && mode.weighs() && !lapses && !state.pace().is_escalated();
         let flag = |flag, on| if on { flag } else { 0 };
-        let shards_alone =
-            Recorder::of(settings) == Recorder::Shards && settings.sequential().is_none();
+        // A throttle wants to hear of failures, and so they are not for the shards alone.
+        let shards_alone = Recorder::of(settings) == Recorder::Shards
+            && settings.sequential().is_none()
+            && settings.throttle().is_none();
         let word = door as u64
             | flag(WEIGHS, weigh)
             | flag(TIMED, settings.has_slow_rule())

@@ -33,13 +33,14 @@ pub(crate) enum Recorder {
 // The word, from the lowest bit: recorder (2), whether calls are timed (1), ignored kinds (16),
 // from how many failures in a row on the rules are asked (16, 0 for never), whether durations are
 // added up (1), whether results are held against something behind the lock (1), whether there are
-// dependencies (1).
+// dependencies (1), whether there is a throttle (1).
 const TIMED: u64 = 1 << 2;
 const IGNORE_AT: u32 = 3;
 const ASKED_FROM_AT: u32 = 19;
 const ADDS_UP: u64 = 1 << 35;
 const LOCKED: u64 = 1 << 36;
 const DEPENDS: u64 = 1 << 37;
+const THROTTLED: u64 = 1 << 38;
 
 // ===== impl HotCell =====
 
@@ -75,6 +76,7 @@ impl HotCell {
             | flag(LOCKED, locked)
             | flag(DEPENDS, depends)
             | u64::from(settings.ignore().bits()) << IGNORE_AT
+            | flag(THROTTLED, settings.throttle().is_some())
             | u64::from(asked_from.unwrap_or(0) as u16) << ASKED_FROM_AT;
         // Release: pairs with the acquire in `load`.
         self.word.store(word, Ordering::Release);
@@ -147,6 +149,12 @@ impl Hot {
     #[inline]
     pub(crate) fn timed(self) -> bool {
         self.0 & TIMED != 0
+    }
+
+    /// Whether the state machine wants to hear of every failure.
+    #[inline]
+    pub(crate) fn throttled(self) -> bool {
+        self.0 & THROTTLED != 0
     }
 
     /// How long a call took that began at `started`, if that is of interest.

@@ -47,8 +47,8 @@ mod sync;
 pub use panelboard_core::{
     Backoff, BaseRate, Catalog, Cause, Command, DependencyCycle, DependsOn, Fired, HealthReport,
     InvalidRatio, Jitter, Kind, KindSet, Mode, OpenDependency, Outcome, PhaseName, Ratio, Reason,
-    Rule, Score, Sequential, SequentialSpec, Settings, SettingsBuilder, SettingsError, Tally, Tick,
-    Transition, WindowSpec, presets,
+    Rule, Score, Sequential, SequentialSpec, Settings, SettingsBuilder, SettingsError, Tally,
+    Throttle, Tick, Transition, WindowSpec, presets,
 };
 
 #[cfg(feature = "tokio")]

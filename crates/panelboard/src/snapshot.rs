@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use panelboard_core::machine::Counters;
 use panelboard_core::rules::Thresholds;
-use panelboard_core::{HealthReport, OpenDependency, Ratio, Score};
+use panelboard_core::{HealthReport, OpenDependency, Score};
 
 use crate::event::{LastError, Order, TripRecord};
 use crate::stats::Stats;
-use crate::{Cause, Kind, Mode, Name, PhaseName, Settings, Tally};
+use crate::{Cause, Kind, Mode, Name, PhaseName, Ratio, Settings, Tally};
 
 /// What a breaker looks like at one moment.
 #[derive(Clone, Debug)]
@@ -51,6 +51,10 @@ pub struct Snapshot {
     pub opens_for: Option<Duration>,
     /// While pushback holds calls back: for how much longer.
     pub paced_for: Option<Duration>,
+    /// After a recovery: how far traffic has come back; `None` when all of it may.
+    pub ramp: Option<Ramp>,
+    /// While closed, and if there is a throttle: the share of calls it refuses now.
+    pub throttled: Option<Ratio>,
     /// While half-open: how the probes are doing.
     pub probes: Option<Probes>,
     /// Recoveries that failed since the last sign of health: the backoff exponent.
@@ -73,6 +77,17 @@ pub struct Override {
     pub for_: Duration,
     /// Who ordered it, and why, if they said so.
     pub order: Option<Order>,
+}
+
+/// How far traffic has come back after a recovery.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Ramp {
+    /// The share of calls that may go through, or 5 a second if that is more.
+    pub share: Ratio,
+    /// How long until a larger one may.
+    pub next_in: Duration,
+    /// How long until all of them may.
+    pub ends_in: Duration,
 }
 
 /// One round of probes.

@@ -62,7 +62,7 @@ fn the_whole_way_from_closed_to_closed() {
 
 #[test]
 fn each_failed_recovery_doubles_the_wait_and_health_resets_it() {
-    let (breaker, clock) = breaker(Settings::builder());
+    let (breaker, clock) = breaker(Settings::builder().ramp(None));
     fail(&breaker, 5);
     for wait in [5, 10, 20, 40, 60, 60] {
         assert_eq!(breaker.snapshot().opens_for, Some(secs(wait)));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use panelboard::event::{Subscription, What};
 use panelboard::{
     CircuitBreaker, Command, HealthReport, Kind, ManualClock, OpenDependency, Outcome, OwnedPermit,
-    PhaseName, Settings, Tick,
+    PhaseName, Ratio, Settings, Tick,
 };
 use panelboard_config::{Input as ConfigInput, Source, check, duration_from_json};
 use panelboard_core::machine::{Input, Machine};
@@ -68,6 +68,8 @@ struct See {
     excused: Option<u64>,
     failure_threshold: Option<u32>,
     failure_rate: Option<f64>,
+    ramp: Option<String>,
+    throttled: Option<String>,
 }
 
 /// A duration as in configuration.
@@ -106,6 +108,8 @@ struct View {
     failure_threshold: Option<u32>,
     /// In force.
     failure_rate: Option<f64>,
+    ramp: Option<Ratio>,
+    throttled: Option<Ratio>,
 }
 
 /// The answer to a call that wants through.
@@ -222,6 +226,8 @@ impl Face for Shell {
             excused: snapshot.counters.excused,
             failure_threshold: snapshot.thresholds.streak,
             failure_rate: snapshot.thresholds.failure_rate.map(panelboard::Ratio::as_f64),
+            ramp: snapshot.ramp.map(|ramp| ramp.share),
+            throttled: snapshot.throttled,
         }
     }
 
@@ -347,6 +353,8 @@ impl Face for Reference {
             excused: counters.excused,
             failure_threshold: thresholds.streak,
             failure_rate: thresholds.failure_rate.map(panelboard::Ratio::as_f64),
+            ramp: state.ramping(machine.settings(), now).map(|step| step.share),
+            throttled: state.throttled(machine.settings(), now),
         }
     }
 
@@ -475,6 +483,15 @@ fn look(see: &See, view: &View, number: usize) {
     let threshold = see.failure_threshold.map(Some);
     same("failure_threshold", view.failure_threshold, threshold, number);
     same("failure_rate", view.failure_rate, see.failure_rate.map(Some), number);
+    let ratio =
+        |ratio: Option<Ratio>| ratio.map_or("off".into(), |r| r.to_string().replace(' ', ""));
+    for (what, seen, expected) in
+        [("ramp", view.ramp, &see.ramp), ("throttled", view.throttled, &see.throttled)]
+    {
+        if let Some(expected) = expected {
+            assert_eq!(ratio(seen), *expected, "{what} at step {number}");
+        }
+    }
 }
 
 #[test]

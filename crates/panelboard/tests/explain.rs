@@ -147,6 +147,29 @@ fn every_other_state_explains_itself_too() {
 }
 
 #[test]
+fn a_closed_breaker_says_that_not_all_calls_go_through() {
+    let settings = Settings::builder().success_threshold(1).failure_rate(None).throttle(1.0);
+    let (breaker, clock) = breaker(settings);
+    fail(&breaker, 1);
+    breaker.command(Command::Trip);
+    clock.advance(secs(5));
+    succeed(&breaker, 1);
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 0 ms. It has just recovered: 10 % of the calls go through, or 5 a \
+         second; all of them in 10 s. It last opened 5 s ago: it was ordered to open."
+    );
+    clock.advance(secs(10));
+    fail(&breaker, 1);
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 10 s. Throttling: 50 % of the calls are refused, as too few \
+         succeeded in 30 s. 1 failure in a row, opens at 5. It last opened 15 s ago: it was \
+         ordered to open."
+    );
+}
+
+#[test]
 fn overrides_say_who_why_and_for_how_long() {
     let (breaker, clock) = breaker(Settings::builder());
     breaker.command_by(Command::ForceOpen(secs(600)), &Order::new("ops", "database upgrade"));

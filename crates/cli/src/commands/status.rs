@@ -92,6 +92,10 @@ fn next(circuit: &Value) -> String {
         let (won, needed) = (&probes["successes"], &probes["needed"]);
         return format!("{won} of {needed} probes ok, {} in flight", probes["in_flight"]);
     }
+    if let (Some(ramp), None) = (circuit.get("ramp"), circuit.get("paced_for_seconds")) {
+        let percent = ramp["share"].as_f64().unwrap_or_default() * 100.0;
+        return format!("back at {percent:.0} %, all in {}", time(&ramp["ends_in_seconds"]));
+    }
     match (circuit.get("paced_for_seconds"), circuit.get("retry_after_seconds")) {
         (_, Some(wait)) if circuit["state"] == "open" => format!("probe in {}", time(wait)),
         (Some(wait), _) => format!("paced for {}", time(wait)),

@@ -39,6 +39,16 @@ pub(super) fn summary(snapshot: &Snapshot) -> Value {
     if let Some(wait) = snapshot.paced_for {
         value["paced_for_seconds"] = seconds(wait);
     }
+    if let Some(ramp) = snapshot.ramp {
+        value["ramp"] = json!({
+            "share": ramp.share.as_f64(),
+            "next_in_seconds": seconds(ramp.next_in),
+            "ends_in_seconds": seconds(ramp.ends_in),
+        });
+    }
+    if let Some(share) = snapshot.throttled {
+        value["throttled_ratio"] = share.as_f64().into();
+    }
     if let Some(over) = &snapshot.override_ {
         value["override"] = json!({
             "for_seconds": seconds(over.for_),

@@ -52,6 +52,8 @@ impl Cause {
             Why::Refused(Reason::Probing) => "probing",
             Why::Refused(Reason::Paced) => "paced",
             Why::Refused(Reason::Forced) => "forced",
+            Why::Refused(Reason::Ramping) => "ramping",
+            Why::Refused(Reason::Throttled) => "throttled",
             Why::Refused(_) => "refused",
             Why::Failed(Observed::ConnectFailed | Observed::ConnectTimeout) => "unreachable",
             Why::Failed(
@@ -74,6 +76,14 @@ impl Cause {
             }
             Why::Refused(Reason::Paced) => {
                 format!("The upstream behind circuit `{circuit}` asked to slow down.")
+            }
+            Why::Refused(Reason::Ramping) => {
+                format!(
+                    "Circuit `{circuit}` has just recovered, and its traffic comes back in steps."
+                )
+            }
+            Why::Refused(Reason::Throttled) => {
+                format!("Circuit `{circuit}` sheds some calls: too many fail.")
             }
             Why::Refused(_) => format!("An operator has forced circuit `{circuit}` open."),
             Why::Failed(observed) => {

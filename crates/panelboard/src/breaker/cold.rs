@@ -266,7 +266,8 @@ impl Inner {
         }
         let signs = cold.signs();
         if let Some(evidence) = &mut cold.evidence {
-            if let Some(fired) = evidence.record(&cold.settings, now, end, signs) {
+            let judged = cold.state.judged_by(&cold.settings, now);
+            if let Some(fired) = evidence.record(&judged, now, end, signs) {
                 let closed_for = now.since(cold.state.entered());
                 let proven = evidence.fills_a_window(&cold.settings, closed_for);
                 cold.state.trip(&cold.settings, now, fired, (hint, proven), log);
@@ -313,11 +314,13 @@ impl Inner {
             return;
         }
         let tally = self.shards.tally(frame, now);
-        let thresholds = adaptive::in_force(settings, signs.health, tally);
+        // A slack that is granted while fewer calls are enough holds also when more are needed.
+        let judged = state.judged_by(settings, now);
+        let thresholds = adaptive::in_force(&judged, signs.health, tally);
         let seen = rules::Seen { streak: judging.streak, tally, score: signs.score };
         match rules::judge(&thresholds, bad, seen) {
             None => {
-                let slack = rules::slack(&adaptive::tightest(settings), tally);
+                let slack = rules::slack(&adaptive::tightest(&judged), tally);
                 self.streak.grant(judging, slack);
             }
             Some(fired) => {

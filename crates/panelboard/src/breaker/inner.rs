@@ -264,7 +264,7 @@ impl Inner {
         (kind, hint): (Kind, Option<Duration>),
         detail: Option<&ErrorDetail>,
     ) {
-        if hot.weighs_behind_the_lock() {
+        if hot.weighs_behind_the_lock() || hot.throttled() {
             let outcome = Outcome::Failure { kind, retry_after: hint };
             return self.settle_by_the_lock(claim, outcome, detail);
         }

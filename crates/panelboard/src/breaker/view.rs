@@ -181,6 +181,12 @@ impl Inner {
             kinds: self.kinds(&cold, generation, now),
             counters: self.shards.totals(),
             opens_for: state.open_until(settings).map(|until| until.until_from(now)),
+            ramp: state.ramping(settings, now).map(|step| snapshot::Ramp {
+                share: step.share,
+                next_in: step.until.until_from(now),
+                ends_in: step.ends.until_from(now),
+            }),
+            throttled: state.throttled(settings, now),
             paced_for: state.pace().until(now).map(|until| until.until_from(now)),
             probes: state.round().map(|round| snapshot::Probes {
                 in_flight: round.in_flight(now),

@@ -15,6 +15,7 @@ mod text;
 
 use std::fmt::Write as _;
 
+use panelboard_core::ramp::FREE_PER_SECOND;
 use text::{Count, Many, Time};
 
 use crate::event::{Event, LastError, Order, TripRecord, What};
@@ -101,6 +102,24 @@ impl Snapshot {
                 let timed = Many(tally.timed, "call");
                 say!(out, "{slow} of {timed} took {} or longer", Time(bound));
             }
+        }
+        if let Some(ramp) = self.ramp {
+            let (share, ends) = (ramp.share, Time(ramp.ends_in));
+            say!(
+                out,
+                "It has just recovered: {share} of the calls go through, or {FREE_PER_SECOND} a \
+                 second; all of them in {ends}"
+            );
+        }
+        if let Some(share) = self.throttled
+            && share > Ratio::ZERO
+        {
+            let throttle = self.settings.throttle().unwrap_or_default();
+            let window = over_window(WindowSpec::Time(throttle.window()));
+            say!(
+                out,
+                "Throttling: {share} of the calls are refused, as too few succeeded {window}"
+            );
         }
         if let Some(threshold) = self.thresholds.streak
             && self.streak > 0

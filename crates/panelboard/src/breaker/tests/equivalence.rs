@@ -126,11 +126,19 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
         proptest::option::of((1_u64..500).prop_map(millis)),
         select(vec![KindSet::EMPTY, KindSet::EMPTY.with(Kind::Connect)]),
     );
-    (rules, recovery, rest, signs()).prop_map(|(rules, recovery, rest, signs)| {
+    let admission = (
+        proptest::option::of(select(vec![500, 3_000, 60_000]).prop_map(millis)),
+        proptest::option::weighted(0.3, select(vec![1.0, 1.3, 2.0])),
+        select(vec![200, 3_000, 30_000]).prop_map(millis),
+        select(vec![0.5, 1.0]),
+    );
+    let all = (rules, recovery, rest, signs(), admission);
+    all.prop_map(|(rules, recovery, rest, signs, admission)| {
         let (sequential, adaptive) = signs;
         let (streak, rate, count, min_calls, window, slow) = rules;
         let (recovery_timeout, multiplier, jitter, cap, successes, spare) = recovery;
         let (mode, pace, timeout, ignore) = rest;
+        let (ramp, throttle, throttle_window, throttle_max) = admission;
         Settings::builder()
             .failure_threshold(streak)
             .failure_rate(rate)
@@ -153,6 +161,10 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
             .pace(pace)
             .timeout(timeout)
             .ignore(ignore.iter())
+            .ramp(ramp)
+            .throttle(throttle)
+            .throttle_window(throttle_window)
+            .throttle_max(throttle_max)
             .build()
             .unwrap()
     })
@@ -343,6 +355,12 @@ impl Pair {
         let until = |tick: Option<Tick>| tick.map(|tick| tick.until_from(now));
         assert_eq!(seen.opens_for, until(state.open_until(&settings)));
         assert_eq!(seen.paced_for, until(state.pace().until(now)));
+        let ramp = seen.ramp.map(|ramp| (ramp.share, ramp.next_in, ramp.ends_in));
+        let expected = state
+            .ramping(&settings, now)
+            .map(|step| (step.share, step.until.until_from(now), step.ends.until_from(now)));
+        assert_eq!(ramp, expected);
+        assert_eq!(seen.throttled, state.throttled(&settings, now));
         assert_eq!(seen.override_.as_ref().map(|o| o.for_), until(state.override_until()));
         assert_eq!(seen.streak, evidence.streak());
         if settings.has_window_rule() {
@@ -425,6 +443,7 @@ fn histories_reach_every_phase_and_rule() {
     let mut causes = std::collections::BTreeMap::<&str, u32>::new();
     let mut modes = std::collections::BTreeSet::new();
     let (mut dependent, mut excused, mut waited, mut tightened) = (0, 0, 0, 0);
+    let mut rejected = [0; Reason::ALL.len()];
     for round in 0..200 {
         let variants = vec(settings(), 3).new_tree(&mut runner).unwrap().current();
         let history = vec(ops(), STEPS).new_tree(&mut runner).unwrap().current();
@@ -436,6 +455,9 @@ fn histories_reach_every_phase_and_rule() {
         dependent += u32::from(pair.upstream.is_some());
         excused += counters.excused;
         waited += counters.rejected[Reason::Dependency.index()];
+        for (sum, count) in rejected.iter_mut().zip(pair.reference.counters().rejected) {
+            *sum += count;
+        }
         for change in &pair.happened {
             match change {
                 Change::Phase(transition) => {
@@ -471,4 +493,7 @@ fn histories_reach_every_phase_and_rule() {
     assert_eq!(modes.len(), Mode::ALL.len());
     let seldom = (dependent, excused, waited, tightened);
     assert!(excused >= 50 && waited >= 50 && tightened >= 10, "{seldom:?}");
+    for reason in Reason::ALL {
+        assert!(rejected[reason.index()] >= 10, "{reason}: {rejected:?}");
+    }
 }

@@ -10,7 +10,7 @@ use super::equivalence::{Op, millis, ops, settings};
 use crate::event::{Bus, Subscription, What};
 use crate::{
     Cause, CircuitBreaker, Clock, Command, Fired, Kind, ManualClock, Mode, Outcome, OwnedPermit,
-    PhaseName, Rule, Settings, Tick,
+    PhaseName, Ratio, Reason, Rule, Settings, Snapshot, Throttle, Tick,
 };
 
 /// What a caller and subscriber remembers.
@@ -27,6 +27,24 @@ struct Witness {
     phase: PhaseName,
     /// Until when the breaker said it would be open.
     open_until: SystemTime,
+    /// Whether the clock was moved about, so that nothing can be said of times.
+    stepped: bool,
+    /// When it last recovered, if it has been closed since.
+    recovered: Option<SystemTime>,
+    ramp: RampSecond,
+    /// The second in which a call was last let through as a voter.
+    passed: Option<u64>,
+}
+
+/// What happened in one second of a ramp.
+#[derive(Default)]
+struct RampSecond {
+    since: Option<SystemTime>,
+    second: u64,
+    arrivals: u64,
+    passed: u64,
+    /// Somebody observed, and whether it was the ramp that would have refused is not to be seen.
+    blurred: bool,
 }
 
 struct Held {
@@ -57,6 +75,10 @@ impl Witness {
             generation: 1,
             phase: PhaseName::Closed,
             open_until: SystemTime::UNIX_EPOCH,
+            stepped: false,
+            recovered: None,
+            ramp: RampSecond::default(),
+            passed: None,
         }
     }
 
@@ -148,10 +170,21 @@ impl Witness {
                 }
             }
         }
-        let Ok(permit) = answer else { return };
+        let after = self.breaker.snapshot().counters;
         let weighed = before.mode == Mode::Auto || before.mode == Mode::Observe;
-        let bystander = !weighed || (before.phase != PhaseName::Closed && !permit.is_probe());
-        let bystander = bystander || (before.paced_for.is_some() && !permit.is_probe());
+        let spared = after.would_reject > before.counters.would_reject;
+        let bystander = !weighed || spared;
+        let refusal = answer.as_ref().err().map(|r| (r.reason(), r.retry_after()));
+        if weighed && before.phase == PhaseName::Closed && before.paced_for.is_none() {
+            self.ramps(&before, refusal, spared);
+            self.throttles(&before, refusal);
+            if !bystander && refusal.is_none() {
+                self.passed = Some(self.clock.now().as_nanos() / 1_000_000_000);
+            }
+        } else if let Some((reason, _)) = refusal {
+            assert!(!matches!(reason, Reason::Ramping | Reason::Throttled), "{reason}");
+        }
+        let Ok(permit) = answer else { return };
         if permit.is_probe() {
             assert!(!self.upstream_is_open(), "probes wait for the dependency");
             // B-1: never more probes in flight than the cap, nor issued than the round allows.
@@ -169,6 +202,50 @@ impl Witness {
         }
         let lease = lease.unwrap_or(self.settings.lease());
         self.held.push(Held { permit, lease_until: now.after(lease), bystander });
+    }
+
+    /// After a recovery, and only then: of the calls of a second five, or if that is more the
+    /// share that is shown.
+    fn ramps(&mut self, before: &Snapshot, refusal: Option<(Reason, Duration)>, spared: bool) {
+        let Some(ramp) = before.ramp else {
+            assert!(refusal.is_none_or(|(reason, _)| reason != Reason::Ramping));
+            return;
+        };
+        let since = self.recovered.expect("a ramp follows a recovery");
+        let elapsed = self.wall_now().duration_since(since).unwrap();
+        assert!(self.settings.ramp().is_some_and(|over| elapsed < over));
+        let (second, seen) = (elapsed.as_secs(), &mut self.ramp);
+        if (seen.since, seen.second) != (Some(since), second) {
+            *seen = RampSecond { since: Some(since), second, ..RampSecond::default() };
+        }
+        // The throttle is asked only about calls that the ramp has let through.
+        let refused = matches!(refusal, Some((Reason::Ramping, _)));
+        seen.blurred |= spared;
+        seen.arrivals += 1;
+        seen.passed += u64::from(!refused);
+        if seen.blurred {
+            return;
+        }
+        let points = ramp.share.as_basis_points();
+        let within = |passed| passed <= 5 || passed * 10_000 <= points * seen.arrivals;
+        if refused {
+            assert!(!within(seen.passed + 1), "{} of {}", seen.passed, seen.arrivals);
+            assert_eq!(refusal.unwrap().1, ramp.next_in);
+        } else {
+            assert!(within(seen.passed), "{} of {}", seen.passed, seen.arrivals);
+        }
+    }
+
+    /// Nobody is throttled who is the first of a second, nor where nothing has failed.
+    fn throttles(&self, before: &Snapshot, refusal: Option<(Reason, Duration)>) {
+        let share = before.throttled.unwrap_or(Ratio::ZERO);
+        assert!(self.settings.throttle().map_or(Ratio::ZERO, Throttle::max) >= share);
+        if let Some((Reason::Throttled, wait)) = refusal {
+            let now = self.clock.now().as_nanos();
+            assert_eq!(self.passed, Some(now / 1_000_000_000));
+            assert_eq!(wait.as_nanos() as u64, 1_000_000_000 - now % 1_000_000_000);
+            assert!(share > Ratio::ZERO);
+        }
     }
 
     fn settle(&mut self, held: Held, end: impl FnOnce(OwnedPermit)) {
@@ -217,11 +294,22 @@ impl Witness {
             assert_eq!(*generation, self.generation + 1, "B-2");
             assert_eq!(*from, self.phase, "B-2");
             (self.generation, self.phase) = (*generation, *to);
+            let recovered = *cause == Cause::ProbesSucceeded;
+            let before = self.recovered;
+            self.recovered = recovered.then_some(event.at);
             if *to == PhaseName::Open {
                 self.open_until = event.at + record.opens_for.unwrap_or_default();
             }
             if let Cause::Tripped(fired) = cause {
                 let min_calls = u64::from(fired.thresholds.min_calls);
+                let asked = u64::from(self.settings.min_calls());
+                // B-5: a quarter of `min_calls` is enough only while traffic comes back.
+                let ramped = before.is_some_and(|since| {
+                    let closed_for = event.at.duration_since(since).unwrap_or_default();
+                    self.settings.ramp().is_some_and(|over| closed_for < over)
+                });
+                let enough = min_calls == asked || ramped && min_calls == (asked / 4).max(1);
+                assert!(self.stepped || enough, "B-5");
                 match fired.rule {
                     // B-5: fewer than `min_calls` never trips a rate rule.
                     Rule::FailureRate => assert!(fired.tally.calls >= min_calls, "B-5"),
@@ -346,6 +434,7 @@ proptest! {
                 witness.clock.set(Tick::from_nanos(*to));
                 // What was promised by the clock is void now; that counters add up is not.
                 witness.open_until = SystemTime::UNIX_EPOCH;
+                witness.stepped = true;
             }
             match op {
                 Op::Acquire { .. } => {
