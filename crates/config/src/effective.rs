@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use panelboard_core::{Jitter, Kind, Mode, Ratio, Settings, SettingsBuilder, WindowSpec};
+use panelboard_core::{Jitter, Kind, Mode, Ratio, Settings, SettingsBuilder, Throttle, WindowSpec};
 
 use crate::sections::MODES;
 use crate::text;
@@ -15,7 +15,7 @@ pub(crate) struct Setting {
 }
 
 /// Every one of them, in the order of the reference.
-pub(crate) const SETTINGS: [Setting; 19] = [
+pub(crate) const SETTINGS: [Setting; 23] = [
     Setting { key: "mode", text: |s| mode(s.mode()) },
     Setting { key: "failure_threshold", text: |s| or_off(s.failure_threshold()) },
     Setting { key: "failure_rate", text: |s| or_off(s.failure_rate().map(Ratio::as_f64)) },
@@ -28,10 +28,7 @@ pub(crate) const SETTINGS: [Setting; 19] = [
     },
     Setting { key: "slow_call_rate", text: |s| s.slow_call_rate().as_f64().to_string() },
     Setting { key: "recovery_timeout", text: |s| text::duration(s.recovery_timeout()) },
-    Setting {
-        key: "backoff.multiplier",
-        text: |s| (f64::from(s.backoff().multiplier_millis()) / 1_000.0).to_string(),
-    },
+    Setting { key: "backoff.multiplier", text: |s| factor(s.backoff().multiplier_millis()) },
     Setting { key: "backoff.max", text: |s| text::duration(s.backoff().max()) },
     Setting { key: "jitter", text: |s| jitter(s.jitter()) },
     Setting { key: "max_retry_after", text: |s| text::duration(s.max_retry_after()) },
@@ -40,6 +37,10 @@ pub(crate) const SETTINGS: [Setting; 19] = [
     Setting { key: "probe_calls", text: |s| s.probe_calls().to_string() },
     Setting { key: "timeout", text: |s| or_off(s.timeout().map(text::duration)) },
     Setting { key: "pace", text: |s| s.pace().to_string() },
+    Setting { key: "ramp", text: |s| or_off(s.ramp().map(text::duration)) },
+    Setting { key: "throttle.k", text: |s| throttle(s, |t| factor(t.k_millis())) },
+    Setting { key: "throttle.window", text: |s| throttle(s, |t| text::duration(t.window())) },
+    Setting { key: "throttle.max", text: |s| throttle(s, |t| t.max().as_f64().to_string()) },
     Setting { key: "ignore", text: |s| kinds(s.ignore().iter()) },
 ];
 
@@ -50,6 +51,14 @@ fn mode(mode: Mode) -> String {
 
 fn or_off(value: Option<impl ToString>) -> String {
     value.map_or_else(|| String::from("off"), |value| value.to_string())
+}
+
+fn factor(millis: u32) -> String {
+    (f64::from(millis) / 1_000.0).to_string()
+}
+
+fn throttle(settings: &Settings, text: impl Fn(Throttle) -> String) -> String {
+    or_off(settings.throttle().map(text))
 }
 
 fn window(window: WindowSpec) -> String {
@@ -106,6 +115,10 @@ fn opposites() -> [SettingsBuilder; 2] {
         .probe_calls(999)
         .timeout(odd(11))
         .pace(true)
+        .ramp(odd(11))
+        .throttle(11.0)
+        .throttle_window(odd(110))
+        .throttle_max(0.11)
         .ignore([Kind::Timeout]);
     let other = Settings::builder()
         .mode(Mode::ForcedOpen)
@@ -126,6 +139,10 @@ fn opposites() -> [SettingsBuilder; 2] {
         .probe_calls(1_000)
         .timeout(odd(12))
         .pace(false)
+        .ramp(odd(12))
+        .throttle(12.0)
+        .throttle_window(odd(120))
+        .throttle_max(0.12)
         .ignore([Kind::Connect]);
     [one, other]
 }

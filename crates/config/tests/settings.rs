@@ -188,6 +188,10 @@ fn a_circuit_without_words_has_the_defaults() {
     probe_calls = 3 (default)
     timeout = off (default)
     pace = true (default)
+    ramp = 10s (default)
+    throttle.k = off (default)
+    throttle.window = off (default)
+    throttle.max = off (default)
     ignore = [] (default)
     ");
 }

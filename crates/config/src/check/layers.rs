@@ -60,11 +60,18 @@ impl Sheet {
             probe_calls,
             timeout,
             pace,
+            ramp,
         );
         if let Some(backoff) = keys.backoff.as_ref().map(|at| &at.value) {
             let multiplier = backoff.multiplier.as_ref();
             sheet.take("backoff.multiplier", multiplier, SettingsBuilder::backoff_multiplier);
             sheet.take("backoff.max", backoff.max.as_ref(), SettingsBuilder::backoff_max);
+        }
+        if let Some(throttle) = keys.throttle.as_ref().map(|at| &at.value) {
+            sheet.take("throttle.k", Some(&throttle.k), SettingsBuilder::throttle);
+            let window = throttle.window.as_ref();
+            sheet.take("throttle.window", window, SettingsBuilder::throttle_window);
+            sheet.take("throttle.max", throttle.max.as_ref(), SettingsBuilder::throttle_max);
         }
         sheet.take("jitter", keys.jitter.as_ref(), |builder, jitter| match jitter {
             JitterValue::Named(jitter) => builder.jitter(jitter),

@@ -51,5 +51,5 @@ keys! {
         fallback: String = FALLBACK, optional "default";
     }
     exclusive [preset, extends];
-    later [adaptive, depends_on, probe, ramp, sequential, throttle];
+    later [adaptive, depends_on, probe, sequential];
 }

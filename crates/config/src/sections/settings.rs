@@ -76,6 +76,11 @@ keys! {
         timeout: Option<Duration> = OrOff(Time::ANY), layered "off";
         /// Whether pushback (429, 529) holds calls back, or is only counted.
         pace: bool = Flag, layered "true";
+        /// How long traffic takes to come back after a recovery: 10 % of it at first, then 25 %
+        /// and 50 %, each for a third of this; but always 5 calls a second.
+        ramp: Option<Duration> = OrOff(Time::ANY), layered "10s";
+        /// Refuses some calls while many fail, in proportion. A bare number is `k`.
+        throttle: ThrottleKeys = Nested::<ThrottleKeys>::HERE, layered "off";
         /// Only failures of these kinds count.
         record: Vec<At<Kind>> = KIND_LIST, optional "all kinds";
         /// Failures of these kinds do not count.
@@ -94,6 +99,22 @@ keys! {
         max: Duration = Time::ANY, layered "1m";
     }
     shorthand multiplier;
+}
+
+keys! {
+    /// Refuses calls at random while less than one in `k` is accepted, the more the fewer are:
+    /// with the probability (requests − `k` · accepted) / (requests + 1). One call a second
+    /// always goes through.
+    pub(crate) struct ThrottleKeys = "throttle" in "circuit_breaker.circuits.NAME.throttle" {
+        /// How many requests for each accepted one go unrefused. The share 1 − 1/`k` of what is
+        /// sent into an overload fails: to shed and not to open, keep that below `failure_rate`.
+        k: Option<f64> = OrOff(Factor(limits::THROTTLE_K)), default "2";
+        /// Over what requests are counted.
+        window: Duration = Time(limits::WINDOW_TIME), layered "30s";
+        /// The largest share of calls that is refused.
+        max: f64 = Share, layered "0.9";
+    }
+    shorthand k;
 }
 
 const fn same(name: &'static str, new: &'static [&'static str]) -> OldName {
