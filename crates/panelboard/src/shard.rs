@@ -223,6 +223,11 @@ impl Shards {
         ended
     }
 
+    /// Calls that ever succeeded, over all threads.
+    pub(crate) fn successes(&self) -> u64 {
+        self.all().map(|shard| shard.totals.success.load(Ordering::Acquire)).sum()
+    }
+
     /// What was counted ever, over all threads.
     pub(crate) fn totals(&self) -> panelboard_core::machine::Counters {
         let mut sum = panelboard_core::machine::Counters::default();

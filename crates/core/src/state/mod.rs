@@ -27,6 +27,7 @@ use core::time::Duration;
 pub use types::{Command, Decision, HealthReport, Mode, PhaseName, Reason, Role, Ticket, Verdict};
 
 use crate::backoff::mix;
+use crate::limits;
 use crate::pace::Pace;
 use crate::ramp::Ramp;
 use crate::round::{Returned, Round, Standing};
@@ -56,6 +57,8 @@ pub struct State {
     failed_recoveries: u32,
     /// How long the last open phase was; zero before the first.
     last_open: Duration,
+    /// Whether a call is known to have succeeded in this phase.
+    succeeded: bool,
     /// What a health check last reported.
     health: Option<HealthReport>,
 }
@@ -98,6 +101,7 @@ impl State {
             demand: None,
             failed_recoveries: 0,
             last_open: Duration::ZERO,
+            succeeded: false,
             health: None,
         }
     }
@@ -119,7 +123,8 @@ impl State {
                     if until > now {
                         break;
                     }
-                    self.last_open = until.since(self.entered);
+                    // Not zero, however short: it has been open.
+                    self.last_open = until.since(self.entered).max(Duration::from_nanos(1));
                     let round = Phase::HalfOpen(Round::default());
                     self.enter(round, until, Cause::RecoveryDue, log);
                 }
@@ -243,6 +248,8 @@ impl State {
     ) -> Verdict {
         self.look(settings, now, log);
         if ticket.role == Role::Bystander {
+            // Nobody's vote, but the dependency did its job.
+            self.succeeded |= outcome == Outcome::Success;
             return Verdict::NoVote;
         }
         if ticket.generation != self.generation {
@@ -256,6 +263,7 @@ impl State {
         if slot == Some(Returned::Expired) {
             return Verdict::Late;
         }
+        self.succeeded |= outcome == Outcome::Success;
         if !weighs {
             return Verdict::NoVote;
         }
@@ -341,9 +349,19 @@ impl State {
         }
     }
 
+    /// A call has succeeded in this phase. [`settle`](Self::settle) notices by itself; a shell that
+    /// does not bring every success here says so before a rule or an order opens the breaker.
+    pub fn note_success(&mut self) {
+        self.succeeded = true;
+    }
+
     /// A rule fired on a voter's result. `proven` says whether this closed phase has seen a whole
-    /// window with enough calls; if it has not, and was short, the recovery before it counts as
-    /// failed and the wait grows.
+    /// window with enough calls.
+    ///
+    /// The wait starts over if the closed phase was healthy: a call has succeeded in it, and it has
+    /// either seen such a window or lasted for ten times the last open phase. If not, the recovery
+    /// before it counts as failed and the wait grows. Time alone is no proof of health, nor are
+    /// failures, however many.
     ///
     /// Does nothing unless closed and weighing, so a shell may call it late.
     pub fn trip(
@@ -358,8 +376,10 @@ impl State {
         if !matches!(self.phase, Phase::Closed) || !self.mode(settings).weighs() {
             return;
         }
-        self.failed_recoveries = match proven || self.has_been_healthy(now) {
+        self.failed_recoveries = match self.has_been_healthy(now, proven) {
             true => 0,
+            // Without an open phase before there was nothing to recover from.
+            false if self.last_open.is_zero() => 0,
             false => self.failed_recoveries.saturating_add(1),
         };
         let opening = Opening { ordered: None, hint: believed(settings, now, hint) };
@@ -407,6 +427,8 @@ impl State {
         log: &mut Vec<Change>,
     ) {
         let before = self.mode(settings);
+        // Whoever orders for ever means the longest time there is.
+        let time = time.min(limits::LONGEST);
         self.over = (mode != settings.mode).then(|| Override { mode, until: now.after(time) });
         self.log_mode(before, settings, now, log);
         // An override of no length is over already.
@@ -414,13 +436,14 @@ impl State {
     }
 
     fn order(&mut self, time: Option<Duration>, now: Tick, log: &mut Vec<Change>) {
+        let time = time.map(|time| time.min(limits::LONGEST));
         match &mut self.phase {
             Phase::Open(opening) => {
                 let until = time.map(|time| now.after(time));
                 opening.hint = opening.hint.max(until);
             }
             Phase::Closed | Phase::HalfOpen(_) => {
-                if self.has_been_healthy(now) {
+                if self.has_been_healthy(now, false) {
                     self.failed_recoveries = 0;
                 }
                 let opening = Opening { ordered: time, hint: None };
@@ -429,10 +452,10 @@ impl State {
         }
     }
 
-    /// Whether it has been closed for so long that the last incident is over and done with.
-    fn has_been_healthy(&self, now: Tick) -> bool {
-        let closed = matches!(self.phase, Phase::Closed);
-        closed && now.since(self.entered) >= self.last_open.saturating_mul(10)
+    /// Whether the closed phase has shown that the last incident is over and done with.
+    fn has_been_healthy(&self, now: Tick, proven: bool) -> bool {
+        let long = || now.since(self.entered) >= self.last_open.saturating_mul(10);
+        matches!(self.phase, Phase::Closed) && self.succeeded && (proven || long())
     }
 
     fn reopen(&mut self, now: Tick, hint: Option<Tick>, log: &mut Vec<Change>) {
@@ -445,6 +468,7 @@ impl State {
         self.phase = phase;
         self.generation += 1;
         self.entered = at;
+        self.succeeded = false;
         self.ramp = matches!(cause, Cause::ProbesSucceeded).then(|| Ramp::new(at));
         self.demand = None;
         let (to, generation) = (self.phase(), self.generation);

@@ -1,4 +1,6 @@
 use super::*;
+use proptest::prelude::*;
+
 use crate::rules::Thresholds;
 use crate::{Jitter, Kind, Rule, SettingsBuilder, Tally};
 
@@ -44,6 +46,10 @@ impl Subject {
     }
 
     fn trip(&mut self, now: Tick) {
+        self.trip_proven(now, false);
+    }
+
+    fn trip_proven(&mut self, now: Tick, proven: bool) {
         let fired = Fired {
             rule: Rule::ConsecutiveFailures,
             streak: 5,
@@ -51,7 +57,7 @@ impl Subject {
             score: crate::Score::FLOOR,
             thresholds: Thresholds::of(&self.settings),
         };
-        self.state.trip(&self.settings, now, fired, (None, false), &mut Vec::new());
+        self.state.trip(&self.settings, now, fired, (None, proven), &mut Vec::new());
     }
 
     fn command(&mut self, now: Tick, command: Command) {
@@ -101,6 +107,8 @@ fn an_ordered_trip_after_long_health_opens_for_the_first_wait() {
     }
     let probe = subject.acquire(at(75));
     let _ = subject.settle(at(75), probe, Outcome::Success);
+    let call = subject.acquire(at(76));
+    assert_eq!(subject.settle(at(76), call, Outcome::Success), Verdict::Weigh);
     let mut soon = Subject { settings: subject.settings, state: subject.state.clone() };
     soon.command(at(80), Command::Trip);
     assert_eq!(soon.opens_for(at(80)), secs(40), "an order is no failed recovery");
@@ -117,9 +125,119 @@ fn ten_times_the_last_wait_is_long_health() {
         subject.trip(at(0));
         let probe = subject.acquire(at(5));
         assert_eq!(subject.settle(at(5), probe, Outcome::Success), Verdict::Counted);
+        let call = subject.acquire(at(6));
+        assert_eq!(subject.settle(at(6), call, Outcome::Success), Verdict::Weigh);
         subject.trip(tripped);
         assert_eq!(subject.state.failed_recoveries(), failed);
     }
+}
+
+/// A breaker that has opened once, has recovered at 5 s, and is closed.
+fn recovered() -> Subject {
+    let mut subject = Subject::new(builder().success_threshold(1));
+    subject.trip(at(0));
+    let probe = subject.acquire(at(5));
+    assert_eq!(subject.settle(at(5), probe, Outcome::Success), Verdict::Counted);
+    subject
+}
+
+proptest! {
+    /// The exponent never decays by time alone, nor by failures: whatever calls there were and
+    /// however long ago, if none succeeded the next trip finds the recovery failed. (The probe
+    /// that closed the breaker is of the phase before.)
+    #[test]
+    fn no_exponent_decays_without_a_success(
+        calls in proptest::collection::vec((0_u64..1_000_000, 0_u8..4), 0..20),
+        tripped in 0_u64..1_000_000_000,
+        proven: bool,
+    ) {
+        let mut subject = recovered();
+        let mut now = 5;
+        for (wait, outcome) in calls {
+            now += wait;
+            let call = subject.acquire(at(now));
+            let outcome = match outcome {
+                0 => Outcome::Neutral,
+                1 => Outcome::pushback(Some(Duration::ZERO)),
+                _ => Outcome::failure(Kind::Timeout),
+            };
+            let _ = subject.settle(at(now), call, outcome);
+        }
+        subject.trip_proven(at(now + tripped), proven);
+        prop_assert_eq!(subject.state.failed_recoveries(), 1);
+    }
+
+    /// With a success it decays if a window is proof, or after ten times the last wait, and never
+    /// before.
+    #[test]
+    fn the_exponent_decays_after_healthy_closed_time(
+        succeeded in 5_u64..100,
+        tripped in 0_u64..100,
+        proven: bool,
+        observed: bool,
+    ) {
+        let mut subject = recovered();
+        if observed {
+            // Let through though the machine would not have: it is proof all the same.
+            subject.command(at(5), Command::ForceClosed(secs(1_000)));
+        }
+        let call = subject.acquire(at(succeeded));
+        let _ = subject.settle(at(succeeded), call, Outcome::Success);
+        if observed {
+            subject.command(at(succeeded), Command::Auto(secs(0)));
+        }
+        let now = succeeded + tripped;
+        subject.trip_proven(at(now), proven);
+        let healthy = proven || now >= 55;
+        prop_assert_eq!(subject.state.failed_recoveries(), u32::from(!healthy));
+    }
+}
+
+/// There is nothing to recover from before the first open phase, nor after a reset.
+#[test]
+fn a_first_trip_is_no_failed_recovery() {
+    let mut subject = Subject::new(builder());
+    subject.trip(at(0));
+    assert_eq!(subject.state.failed_recoveries(), 0);
+    let mut subject = recovered();
+    subject.command(at(6), Command::Reset);
+    subject.trip(at(7));
+    assert_eq!(subject.state.failed_recoveries(), 0);
+}
+
+/// An open phase of no length is one all the same: it does not make the next trip the first.
+#[test]
+fn an_open_phase_of_no_length_hides_no_failed_recovery() {
+    let mut subject = recovered();
+    subject.command(at(6), Command::OpenFor(Duration::ZERO));
+    let probe = subject.acquire(at(6));
+    assert_eq!(subject.settle(at(6), probe, Outcome::Success), Verdict::Counted);
+    subject.trip(at(6));
+    assert_eq!(subject.state.failed_recoveries(), 1);
+}
+
+/// No order is for ever, whatever its time.
+#[test]
+fn every_order_expires() {
+    let year = limits::LONGEST;
+    for order in [
+        Command::ForceOpen(Duration::MAX),
+        Command::ForceClosed(Duration::MAX),
+        Command::Observe(Duration::MAX),
+    ] {
+        let mut subject = Subject::new(builder());
+        subject.command(at(1), order);
+        assert_eq!(subject.state.override_until(), Some(at(1).after(year)), "{order:?}");
+        let mut log = Vec::new();
+        subject.state.look(&subject.settings, at(1).after(year), &mut log);
+        assert_eq!(subject.state.mode(&subject.settings), Mode::Auto, "{order:?}");
+        assert_eq!(log.len(), 1, "its end is told");
+    }
+    let mut subject = Subject::new(builder());
+    subject.command(at(1), Command::OpenFor(Duration::MAX));
+    assert_eq!(subject.opens_for(at(1)), year);
+    subject.command(at(1), Command::OpenFor(Duration::MAX));
+    assert_eq!(subject.opens_for(at(1)), year, "nor when repeated");
 }
 
 /// A shell may learn that a rule has fired after an operator has taken over.

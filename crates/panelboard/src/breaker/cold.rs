@@ -39,6 +39,8 @@ pub(crate) struct Cold {
     pub(super) cusum: Option<Box<Cusum>>,
     /// What it depends on, if on anything.
     pub(super) dependencies: Option<Dependencies>,
+    /// Calls that had succeeded before this phase.
+    pub(super) successes_before: u64,
     /// Names the window in the shards; raised when it changes.
     pub(super) epoch: u16,
     /// What a breaker does not need before its first failure.
@@ -60,8 +62,16 @@ impl Cold {
     pub(super) fn new(settings: Arc<Settings>, seed: u64, now: Tick) -> Cold {
         let evidence = locked_evidence(&settings);
         let cusum = settings.sequential().map(|rule| Box::new(Cusum::new(rule, Ended::default())));
-        let state = State::new(seed, now);
-        Cold { settings, state, evidence, cusum, dependencies: None, epoch: 0, rare: None }
+        Cold {
+            settings,
+            state: State::new(seed, now),
+            evidence,
+            cusum,
+            dependencies: None,
+            successes_before: 0,
+            epoch: 0,
+            rare: None,
+        }
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -270,6 +280,7 @@ impl Inner {
             if let Some(fired) = evidence.record(&judged, now, end, signs) {
                 let closed_for = now.since(cold.state.entered());
                 let proven = evidence.fills_a_window(&cold.settings, closed_for);
+                self.note_successes(cold);
                 cold.state.trip(&cold.settings, now, fired, (hint, proven), log);
             }
             return;
@@ -308,14 +319,14 @@ impl Inner {
         log: &mut Vec<Change>,
     ) {
         let Charge { generation, bad, hint, now } = charge;
-        let (frame, signs) = (self.frame(cold, generation), cold.signs());
-        let Cold { settings, state, .. } = cold;
-        if state.generation() != generation {
+        if cold.state.generation() != generation {
             return;
         }
+        let frame = self.frame(cold, generation);
         let tally = self.shards.tally(frame, now);
         // A slack that is granted while fewer calls are enough holds also when more are needed.
-        let judged = state.judged_by(settings, now);
+        let signs = cold.signs();
+        let judged = cold.state.judged_by(&cold.settings, now);
         let thresholds = adaptive::in_force(&judged, signs.health, tally);
         let seen = rules::Seen { streak: judging.streak, tally, score: signs.score };
         match rules::judge(&thresholds, bad, seen) {
@@ -324,11 +335,20 @@ impl Inner {
                 self.streak.grant(judging, slack);
             }
             Some(fired) => {
+                self.note_successes(cold);
+                let Cold { settings, state, .. } = cold;
                 let closed_for = now.since(state.entered());
                 let ends = self.shards.ends(frame);
                 let proven = evidence::fills_a_window(settings, closed_for, ends);
                 state.trip(settings, now, fired, (hint, proven), log);
             }
+        }
+    }
+
+    /// Tells the state machine of the successes that took no lock.
+    fn note_successes(&self, cold: &mut Cold) {
+        if self.shards.successes() > cold.successes_before {
+            cold.state.note_success();
         }
     }
 
@@ -343,6 +363,7 @@ impl Inner {
         // Apart, so that what time has brought about is not laid at the door of whoever orders.
         self.look();
         self.locked_for(order, |inner, cold, log| {
+            inner.note_successes(cold);
             cold.state.command(&cold.settings, inner.clock.now(), command, log);
         });
     }

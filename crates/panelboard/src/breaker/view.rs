@@ -77,6 +77,7 @@ impl Inner {
         if let Some(cusum) = &mut cold.cusum {
             cusum.clear(transition.cause == Cause::Reset);
         }
+        cold.successes_before = self.shards.successes();
         // Before the face shows the new generation: whoever sees that must find this.
         self.streak.restart(transition.generation, 0);
         What::Transition {
