@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use panelboard_core::{Jitter, Kind, Mode, Ratio, Settings, SettingsBuilder, Throttle, WindowSpec};
+use panelboard_core::{
+    BaseRate, Jitter, Kind, Mode, Ratio, Sequential, SequentialSpec, Settings, SettingsBuilder,
+    Throttle, WindowSpec,
+};
 
 use crate::sections::MODES;
 use crate::text;
@@ -15,7 +18,7 @@ pub(crate) struct Setting {
 }
 
 /// Every one of them, in the order of the reference.
-pub(crate) const SETTINGS: [Setting; 23] = [
+pub(crate) const SETTINGS: [Setting; 25] = [
     Setting { key: "mode", text: |s| mode(s.mode()) },
     Setting { key: "failure_threshold", text: |s| or_off(s.failure_threshold()) },
     Setting { key: "failure_rate", text: |s| or_off(s.failure_rate().map(Ratio::as_f64)) },
@@ -27,6 +30,8 @@ pub(crate) const SETTINGS: [Setting; 23] = [
         text: |s| or_off(s.slow_call_duration().map(text::duration)),
     },
     Setting { key: "slow_call_rate", text: |s| s.slow_call_rate().as_f64().to_string() },
+    Setting { key: "sequential", text: |s| or_off(s.sequential().map(sequential)) },
+    Setting { key: "adaptive", text: |s| s.adaptive().to_string() },
     Setting { key: "recovery_timeout", text: |s| text::duration(s.recovery_timeout()) },
     Setting { key: "backoff.multiplier", text: |s| factor(s.backoff().multiplier_millis()) },
     Setting { key: "backoff.max", text: |s| text::duration(s.backoff().max()) },
@@ -68,6 +73,15 @@ fn window(window: WindowSpec) -> String {
     }
 }
 
+fn sequential(rule: Sequential) -> String {
+    let base_rate = match rule.base_rate() {
+        BaseRate::Known(share) => share.as_f64().to_string(),
+        BaseRate::Learned => String::from("\"learned\""),
+    };
+    let (fault_rate, calls) = (rule.fault_rate().as_f64(), rule.false_trips_per());
+    format!("{{ base_rate = {base_rate}, fault_rate = {fault_rate}, false_trips_per = {calls} }}")
+}
+
 fn jitter(jitter: Jitter) -> String {
     match jitter {
         Jitter::None => String::from("none"),
@@ -105,6 +119,8 @@ fn opposites() -> [SettingsBuilder; 2] {
         .window(11)
         .slow_call_duration(odd(11))
         .slow_call_rate(0.11)
+        .sequential(SequentialSpec::default().fault_rate(0.11))
+        .adaptive(true)
         .recovery_timeout(odd(11))
         .backoff_multiplier(11.0)
         .backoff_max(odd(11))
@@ -129,6 +145,8 @@ fn opposites() -> [SettingsBuilder; 2] {
         .window(12)
         .slow_call_duration(odd(12))
         .slow_call_rate(0.12)
+        .sequential(SequentialSpec::default().fault_rate(0.12))
+        .adaptive(false)
         .recovery_timeout(odd(12))
         .backoff_multiplier(12.0)
         .backoff_max(odd(12))

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use panelboard_config::{Circuit, Config, Format, Input, KeyPart, Source, TextStyle, check};
-use panelboard_core::{Jitter, Kind, Mode, Settings, WindowSpec, presets};
+use panelboard_core::{
+    BaseRate, Jitter, Kind, Mode, Ratio, Sequential, Settings, WindowSpec, presets,
+};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -178,6 +180,8 @@ fn a_circuit_without_words_has_the_defaults() {
     window = 10s (default)
     slow_call_duration = off (default)
     slow_call_rate = 0.8 (default)
+    sequential = off (default)
+    adaptive = false (default)
     recovery_timeout = 5s (default)
     backoff.multiplier = 2 (default)
     backoff.max = 1m (default)
@@ -194,6 +198,54 @@ fn a_circuit_without_words_has_the_defaults() {
     throttle.max = off (default)
     ignore = [] (default)
     ");
+}
+
+#[test]
+fn the_sequential_rule_is_one_setting_with_defaults_of_its_own() {
+    assert_eq!(settings("sequential = \"off\"").sequential(), None);
+    let rule = settings("sequential = {}").sequential().unwrap();
+    assert_eq!(rule.base_rate(), BaseRate::Known(Ratio::percent(1).unwrap()));
+    assert_eq!(
+        (rule.fault_rate(), rule.false_trips_per()),
+        (Ratio::percent(20).unwrap(), 1_000_000)
+    );
+    let learned = "sequential = { base_rate = \"learned\", false_trips_per = 50_000_000_000 }";
+    let circuit = circuit(learned);
+    let rule = circuit.settings.sequential().unwrap();
+    assert_eq!((rule.base_rate(), rule.false_trips_per()), (BaseRate::Learned, 50_000_000_000));
+    let shown = circuit.effective().find(|(key, ..)| *key == "sequential").unwrap().1;
+    assert_eq!(
+        shown,
+        "{ base_rate = \"learned\", fault_rate = 0.2, false_trips_per = 50000000000 }"
+    );
+    // A circuit's replaces all of that of its defaults.
+    let layered = config(
+        "[circuit_breaker.defaults]\nsequential = { fault_rate = 0.9 }\n\
+         [circuit_breaker.circuits.c]\nsequential = { base_rate = 0.02 }\n\
+         [circuit_breaker.circuits.d]\nsequential = false",
+    );
+    let rule = layered.settings("c").sequential().unwrap();
+    assert_eq!(rule.fault_rate(), Ratio::percent(20).unwrap());
+    assert_eq!(layered.settings("d").sequential(), None);
+    assert_eq!(
+        layered.settings("other").sequential().map(Sequential::fault_rate),
+        Ratio::percent(90)
+    );
+}
+
+#[test]
+fn dependencies_are_inherited_and_reach_the_catalog() {
+    let config = config(
+        "[circuit_breaker.circuits.users]\ndepends_on = [\"database\"]\n\
+         [circuit_breaker.circuits.orders]\nextends = \"users\"\n\
+         [circuit_breaker.circuits.free]\nextends = \"users\"\ndepends_on = []\n\
+         [circuit_breaker.circuits.database]\n",
+    );
+    let direct = |name| config.as_ref().depends_on.direct(name);
+    assert_eq!((direct("users"), direct("orders")), (direct("orders"), direct("users")));
+    assert_eq!(direct("orders"), ["database"]);
+    assert!(direct("free").is_empty() && direct("database").is_empty());
+    assert_eq!(config.circuit("orders").unwrap().depends_on, ["database"]);
 }
 
 // ===== layers =====

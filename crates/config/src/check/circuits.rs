@@ -84,6 +84,7 @@ impl<'k> Builder<'k> {
             keys: Vec::new(),
             max_keys: super::unwritten::<CircuitKeys>().max_keys.value,
             fallback: None,
+            depends_on: Vec::new(),
         }
     }
 
@@ -107,7 +108,11 @@ impl<'k> Builder<'k> {
             .value;
         let fallback = chain.iter().find_map(|link| link.value.fallback.as_ref());
         let fallback = fallback.map(|at| at.value.clone());
-        Circuit { settings, origins, key, keys, max_keys, fallback }
+        let depends_on = chain.iter().find_map(|link| link.value.depends_on.as_ref());
+        let depends_on = depends_on.map_or_else(Vec::new, |list| {
+            list.value.iter().map(|name| name.value.clone()).collect()
+        });
+        Circuit { settings, origins, key, keys, max_keys, fallback, depends_on }
     }
 
     /// The circuit, the one it extends, and so on.
@@ -224,6 +229,9 @@ impl<'k> Builder<'k> {
                 let problem = Problem::new(codes::CONTRADICTION, message).at(at, "not possible");
                 let problem = match (also, rival_key) {
                     (Some((key, span)), _) => problem.also(span, format!("with this `{key}`")),
+                    (None, Some(_)) if field.is_none() => {
+                        problem.help(format!("`{}` has its default", error.field()))
+                    }
                     (None, Some(key)) => {
                         let origin = laid.origins.get(key);
                         problem.help(match origin.layer {
@@ -247,7 +255,12 @@ impl<'k> Builder<'k> {
 
 /// The setting that a setting contradicts.
 fn rival(error: &SettingsError) -> Option<&'static str> {
-    (error.field() == "probe_calls").then_some("success_threshold")
+    match error.field() {
+        "probe_calls" => Some("success_threshold"),
+        "sequential.base_rate" => Some("sequential.fault_rate"),
+        "sequential.fault_rate" => Some("sequential.base_rate"),
+        _ => None,
+    }
 }
 
 fn report_circle(chain: &[&Named<CircuitKeys>], cx: &mut Context) {

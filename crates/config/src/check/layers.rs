@@ -9,7 +9,7 @@ use crate::context::{At, Context};
 use crate::effective::said_by;
 use crate::kinds::JitterValue;
 use crate::model::{Layer, Origin, Origins, Place};
-use crate::sections::SettingsKeys;
+use crate::sections::{SequentialKeys, SettingsKeys};
 use crate::source::{Medium, Span};
 
 /// One layer: what it says, and where.
@@ -19,6 +19,8 @@ pub(super) struct Sheet {
     builder: SettingsBuilder,
     enabled: Option<At<bool>>,
     said: Vec<(&'static str, Span)>,
+    /// Where the parts of `sequential` were said, which is one setting.
+    sequential: Vec<(&'static str, Span)>,
 }
 
 /// Layers laid over each other.
@@ -37,6 +39,7 @@ impl Sheet {
             builder: Settings::builder(),
             enabled: keys.enabled.clone(),
             said: Vec::new(),
+            sequential: Vec::new(),
         };
         /// Takes over the keys that the builder has under the same name.
         macro_rules! take {
@@ -53,6 +56,7 @@ impl Sheet {
             window,
             slow_call_duration,
             slow_call_rate,
+            adaptive,
             recovery_timeout,
             max_retry_after,
             half_open_max_calls,
@@ -77,6 +81,12 @@ impl Sheet {
             JitterValue::Named(jitter) => builder.jitter(jitter),
             JitterValue::Share(share) => builder.jitter_share(share),
         });
+        sheet.take("sequential", keys.sequential.as_ref(), |builder, rule| {
+            builder.sequential(rule.as_ref().map(SequentialKeys::spec))
+        });
+        if let Some(rule) = keys.sequential.as_ref().and_then(|at| at.value.as_ref()) {
+            sheet.sequential.extend(rule.places());
+        }
         // Two ways to say one setting.
         sheet.take("ignore", keys.ignore.as_ref(), |builder, kinds| {
             builder.ignore(kinds.into_iter().map(|at| at.value))
@@ -91,7 +101,8 @@ impl Sheet {
     pub(super) fn of_preset(name: &str) -> Option<Sheet> {
         let builder = presets::by_name(name)?;
         let said = said_by(builder).into_iter().map(|key| (key, Span::NOWHERE)).collect();
-        Some(Sheet { layer: Layer::Preset(Arc::from(name)), builder, enabled: None, said })
+        let (layer, enabled) = (Layer::Preset(Arc::from(name)), None);
+        Some(Sheet { layer, builder, enabled, said, sequential: Vec::new() })
     }
 
     fn take<T: Clone>(
@@ -123,6 +134,9 @@ pub(super) fn lay<'s>(
         places.insert("mode", *span);
     }
     for sheet in sheets {
+        if !places.contains_key("sequential") {
+            places.extend(sheet.sequential.iter().copied());
+        }
         for (key, span) in &sheet.said {
             origins.add(key, origin(&sheet.layer, *span, cx));
             places.entry(*key).or_insert(*span);

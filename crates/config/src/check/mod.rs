@@ -1,6 +1,7 @@
 //! From sources to a checked configuration, with everything that is wrong in one pass.
 
 mod circuits;
+mod dependencies;
 mod fallbacks;
 mod gateway;
 mod layers;
@@ -158,6 +159,7 @@ fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
     let upstreams = upstreams::build(keys);
     let mut circuits = circuits::build(keys, &switches, &fallbacks, cx);
     let routes = routes::build(keys, &upstreams, &mut circuits, &fallbacks, cx);
+    let depends_on = dependencies::build(&switches, &circuits.built, cx);
     let gateway = gateway::build(keys, cx);
     Parts {
         switches: Switches {
@@ -169,6 +171,7 @@ fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
         defaults: circuits.defaults.settings,
         default_origins: circuits.defaults.origins,
         circuits: circuits.built,
+        depends_on,
         gateway,
         upstreams,
         routes,

@@ -192,6 +192,8 @@ codes! {
     KEYS_WITHOUT_KEY = "PB0306" Error "`keys` without `key`";
     /// An earlier pattern matches everything this one does; the first that matches decides.
     UNREACHABLE_PATTERN = "PB0307" Error "pattern that never decides";
+    /// Circuits depend on each other in a circle, so that one outage would excuse them all.
+    DEPENDENCY_CYCLE = "PB0308" Error "circle of `depends_on`";
 
     /// Listeners are socket addresses: an IP address and a port.
     BAD_ADDRESS = "PB0401" Error "not a socket address";

@@ -1,5 +1,6 @@
 //! The types of values: what each accepts, as words, as schema, and as code.
 
+mod base_rate;
 mod choice;
 mod duration;
 mod jitter;
@@ -17,6 +18,7 @@ mod text;
 mod url;
 mod window;
 
+pub(crate) use base_rate::BaseRateKind;
 pub(crate) use choice::Choice;
 pub(crate) use duration::Time;
 pub(crate) use jitter::{JitterKind, JitterValue};
@@ -26,7 +28,7 @@ pub(crate) use off::OrOff;
 pub(crate) use path::PathKind;
 pub(crate) use ratio::Share;
 pub(crate) use route::{HeaderMap, HeaderNameKind, MethodKind};
-pub(crate) use scalar::{Count, Factor, Flag, Status};
+pub(crate) use scalar::{Count, Factor, Flag, Large, Status};
 pub(crate) use secret::{SecretKind, VariableName};
 pub(crate) use size::Size;
 pub(crate) use table::{Each, Many, Nested};

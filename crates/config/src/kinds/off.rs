@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::scalar::number;
 use crate::context::Context;
-use crate::describe::{Kind, Read};
+use crate::describe::{Kind, Read, Shape};
 use crate::schema::Definitions;
 use crate::syntax::{Node, Value};
 
@@ -24,6 +24,10 @@ impl<K: Kind> Kind for OrOff<K> {
             return schema;
         }
         json!({ "anyOf": [schema, off] })
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
     }
 }
 

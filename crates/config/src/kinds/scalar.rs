@@ -16,6 +16,9 @@ pub(crate) struct Flag;
 /// A whole number in a range.
 pub(crate) struct Count(pub(crate) RangeInclusive<u32>);
 
+/// A whole number in a range that is too large for [`Count`].
+pub(crate) struct Large(pub(crate) RangeInclusive<u64>);
+
 /// An HTTP status code that carries a body.
 pub(crate) struct Status(pub(crate) RangeInclusive<u16>);
 
@@ -93,6 +96,34 @@ pub(super) fn count(
         cx.report(problem);
     }
     number
+}
+
+impl Kind for Large {
+    fn accepts(&self) -> String {
+        format!("a whole number, {} to {}", self.0.start(), self.0.end())
+    }
+
+    fn schema(&self, _: &mut Definitions) -> Json {
+        json!({ "type": "integer", "minimum": self.0.start(), "maximum": self.0.end() })
+    }
+}
+
+impl Read for Large {
+    type Out = u64;
+
+    fn read(&self, node: &Node, cx: &mut Context) -> Option<u64> {
+        let Some(number) = whole(&node.value) else {
+            let problem = cx.wrong_type(node, &self.accepts());
+            cx.report(problem);
+            return None;
+        };
+        let number = u64::try_from(number).ok().filter(|number| self.0.contains(number));
+        if number.is_none() {
+            let problem = cx.refuse(codes::OUT_OF_RANGE, node, &self.accepts(), "out of range");
+            cx.report(problem);
+        }
+        number
+    }
 }
 
 impl Kind for Status {

@@ -24,6 +24,8 @@ pub struct Circuit {
     pub max_keys: u32,
     /// The fallback to answer with; `None` leaves it to the route.
     pub fallback: Option<String>,
+    /// The circuits that it depends on directly.
+    pub depends_on: Vec<String>,
 }
 
 /// What the key of a family can be made of.
@@ -56,6 +58,7 @@ impl PartialEq for Circuit {
             && self.keys == other.keys
             && self.max_keys == other.max_keys
             && self.fallback == other.fallback
+            && self.depends_on == other.depends_on
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use panelboard_core::{Catalog, Settings};
+use panelboard_core::{Catalog, DependsOn, Settings};
 
 use super::{Circuit, Fallback, Gateway, Origins, Route, RouteFallback, Upstream};
 use crate::check::{Input, check};
@@ -38,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) defaults: Settings,
     pub(crate) default_origins: Origins,
     pub(crate) circuits: BTreeMap<String, Circuit>,
+    pub(crate) depends_on: DependsOn,
     pub(crate) gateway: Gateway,
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     pub(crate) routes: Vec<Route>,
@@ -53,7 +54,7 @@ impl Config {
             defaults: parts.defaults,
             circuits: parts.circuits.iter().map(settings).collect(),
             keys: parts.circuits.iter().filter(|(_, c)| !c.keys.is_empty()).map(keys).collect(),
-            depends_on: panelboard_core::DependsOn::default(),
+            depends_on: parts.depends_on.clone(),
         };
         Config { parts, catalog }
     }

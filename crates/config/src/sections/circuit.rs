@@ -26,6 +26,8 @@ const PRESET_NAMES: [(&str, &str); presets::ALL.len()] = {
 const KEY_PARTS: Choice<KeyPart> =
     Choice::of("a part of a key", &[("upstream", KeyPart::Upstream), ("model", KeyPart::Model)]);
 
+const CIRCUIT: Name = Name("the name of another circuit");
+
 /// The name of a fallback, in a circuit.
 const FALLBACK: Name = Name("the name of a fallback, configured or built in");
 
@@ -37,7 +39,7 @@ keys! {
         /// Settings that have served this sort of dependency; the circuit's own keys win.
         preset: &'static str = PRESETS, optional "none";
         /// Another circuit whose preset and keys this one takes over; its own keys win.
-        extends: String = Name("the name of another circuit"), optional "none";
+        extends: String = CIRCUIT, optional "none";
         /// Makes a family of it, with one breaker for each value of these.
         key: Vec<At<KeyPart>> = List { item: KEY_PARTS, rules: Rules::SOME_DISTINCT },
             optional "one breaker for all calls";
@@ -47,9 +49,13 @@ keys! {
             optional "none";
         /// How many members the family may have.
         max_keys: u32 = Count(1..=10_000_000), default "10000";
+        /// The circuits of what this one's calls need to succeed. While one of them is open, failures
+        /// here are excused and recovery waits; so are those that they depend on.
+        depends_on: Vec<At<String>> = List { item: CIRCUIT, rules: Rules::DISTINCT },
+            optional "nothing";
         /// What to answer when the circuit is open and nothing else is left.
         fallback: String = FALLBACK, optional "default";
     }
     exclusive [preset, extends];
-    later [adaptive, depends_on, probe, sequential];
+    later [probe];
 }

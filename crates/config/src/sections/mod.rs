@@ -5,6 +5,7 @@ mod fallback;
 mod gateway;
 mod root;
 mod route;
+mod sequential;
 mod settings;
 mod upstream;
 
@@ -13,6 +14,7 @@ pub(crate) use fallback::FallbackKeys;
 pub(crate) use gateway::{AdminKeys, GatewayKeys};
 pub(crate) use root::{LATER, ROOT, RootKeys, SwitchKeys};
 pub(crate) use route::RouteKeys;
+pub(crate) use sequential::SequentialKeys;
 pub(crate) use settings::{MODES, SettingsKeys};
 pub(crate) use upstream::{SecretKeys, UpstreamKeys};
 

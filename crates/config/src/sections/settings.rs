@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use panelboard_core::{Kind, Mode, WindowSpec, limits};
 
+use super::SequentialKeys;
 use crate::context::At;
 use crate::describe::{Convert, Literal, OldName, keys};
 use crate::kinds::{
@@ -58,6 +59,11 @@ keys! {
         slow_call_duration: Option<Duration> = OrOff(Time::ANY), layered "off";
         /// Opens when this share of the calls in the window was slow.
         slow_call_rate: f64 = Share, layered "0.8";
+        /// Opens when failures come too often to be chance, however few the calls.
+        sequential: Option<SequentialKeys> = OrOff(Nested::<SequentialKeys>::HERE), layered "off";
+        /// Whether `failure_threshold` and `failure_rate` tighten while a health check reports
+        /// trouble, or calls take longer than `slow_call_duration` on average.
+        adaptive: bool = Flag, layered "false";
         /// How long the circuit first stays open.
         recovery_timeout: Duration = Time::ANY, layered "5s";
         /// How the open time grows with each failed recovery. A bare number is the multiplier.
@@ -145,7 +151,7 @@ const OLD: &[OldName] = &[
         new: &["jitter"],
         convert: Convert::Switch { on: Literal::Number(0.1), off: Literal::Text("none") },
     },
-    dropped("adaptive_threshold", "thresholds stay as they are configured"),
+    same("adaptive_threshold", &["adaptive"]),
     dropped("expected_exception_types", "`record` and `ignore` say which kinds of failure count"),
     dropped("health_check_interval", "recovery is tried with real calls"),
 ];

@@ -444,7 +444,7 @@ fn histories_reach_every_phase_and_rule() {
     let mut modes = std::collections::BTreeSet::new();
     let (mut dependent, mut excused, mut waited, mut tightened) = (0, 0, 0, 0);
     let mut rejected = [0; Reason::ALL.len()];
-    for round in 0..200 {
+    for round in 0..300 {
         let variants = vec(settings(), 3).new_tree(&mut runner).unwrap().current();
         let history = vec(ops(), STEPS).new_tree(&mut runner).unwrap().current();
         let mut pair = Pair::new(variants[0], round % 2 == 0);
