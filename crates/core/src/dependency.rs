@@ -81,6 +81,11 @@ impl DependsOn {
         }
     }
 
+    /// Every circuit that depends on another, or that another depends on; some more than once.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.direct.iter().flat_map(|(name, on)| core::iter::once(name).chain(on))
+    }
+
     /// Those that a circuit depends on directly.
     pub fn direct(&self, name: &str) -> &[String] {
         self.direct.get(name).map_or(&[], Vec::as_slice)

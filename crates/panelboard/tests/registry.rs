@@ -1,11 +1,12 @@
 //! The registry: one breaker for a name, and configuration that changes under its holders.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use panelboard::event::{Bus, What};
 use panelboard::{
-    Catalog, CircuitBreaker, Clock, Command, Health, Kind, ManualClock, Mode, Order, PhaseName,
-    Registry, Settings, presets,
+    Catalog, CircuitBreaker, Clock, Command, DependsOn, Health, Kind, ManualClock, Mode, Order,
+    PhaseName, Registry, Settings, presets,
 };
 use panelboard_core::catalog::KeyRule;
 
@@ -180,4 +181,84 @@ fn no_key_can_take_the_overflow_breakers_name() {
     let overflow = family.breaker(&["one too many"]);
     assert_eq!((overflow.name(), overflow.phase()), (named.name(), PhaseName::Open));
     assert_eq!(family.breakers().len(), 2);
+}
+
+fn depending(edges: &[(&str, &[&str])]) -> Catalog {
+    let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let edges = edges.iter().map(|(name, on)| (name.to_string(), owned(on)));
+    let depends_on = DependsOn::new(edges.collect()).unwrap();
+    let circuits = [(String::from("llm"), Settings::default())].into();
+    Catalog { circuits, depends_on, ..Catalog::default() }
+}
+
+/// Whether a failure of this breaker is excused now.
+fn excused(breaker: &CircuitBreaker) -> bool {
+    let before = breaker.snapshot().counters;
+    let _ = breaker.call(|| Err::<(), _>("no"));
+    let after = breaker.snapshot().counters;
+    assert_eq!(after.failure() + after.excused, before.failure() + before.excused + 1);
+    after.excused > before.excused
+}
+
+#[test]
+fn dependencies_are_wired_by_name_through_and_through_and_anew() {
+    let registry = Registry::from_config(&depending(&[("api", &["auth"]), ("auth", &["db"])]));
+    let [api, auth, db] = ["api", "auth", "db"].map(|name| registry.breaker(name));
+    assert!(!excused(&api));
+    db.command(Command::OpenFor(Duration::from_secs(60)));
+    assert!(excused(&api) && excused(&auth), "one outage trips one breaker");
+    db.command(Command::ForceClosed(Duration::from_secs(60)));
+    assert!(!excused(&api), "an operator overrules it");
+    auth.command(Command::ForceOpen(Duration::from_secs(60)));
+    assert!(excused(&api) && excused(&api));
+
+    // The other way round: what was a circle for a moment must be none in the end.
+    registry.apply(&depending(&[("db", &["auth"]), ("auth", &["api"])]));
+    assert!(!excused(&api));
+    assert!(excused(&db));
+    registry.apply(&depending(&[]));
+    assert!(!excused(&registry.breaker("db")));
+    assert!(db.snapshot().dependencies.is_empty());
+}
+
+#[test]
+fn members_of_a_family_depend_on_what_the_family_depends_on() {
+    let registry = Registry::from_config(&depending(&[("llm", &["vault"])]));
+    let family = registry.keyed_up_to("llm", 1);
+    let early = family.breaker(&["openai"]);
+    registry.breaker("vault").command(Command::ForceOpen(Duration::from_secs(60)));
+    assert!(excused(&early) && excused(&family.breaker(&["over", "flow"])));
+    registry.apply(&depending(&[]));
+    assert!(!excused(&early) && !excused(&family.breaker(&["over", "flow"])));
+}
+
+/// A circle in code is an error of the catalog's, so that no registry ever sees one.
+#[test]
+fn a_circle_cannot_be_built() {
+    let circle = [("a".into(), vec!["b".into()]), ("b".into(), vec!["a".into()])];
+    let error = DependsOn::new(circle.into()).unwrap_err();
+    assert_eq!(error.to_string(), "circuits depend on each other in a circle: a → b → a");
+}
+
+/// Whoever depends keeps its dependency alive, and is kept alive by nobody in turn.
+#[test]
+fn dependencies_leak_no_breakers() {
+    let bus = Bus::new();
+    let shared = || Arc::strong_count(&bus);
+    let bare = shared();
+    let db = CircuitBreaker::builder("db").bus(Arc::clone(&bus)).build();
+    let auth = CircuitBreaker::builder("auth").bus(Arc::clone(&bus)).depends_on([&db]).build();
+    let api = CircuitBreaker::builder("api").bus(Arc::clone(&bus)).depends_on([&auth, &db]).build();
+    let names: Vec<String> =
+        api.snapshot().dependencies.iter().map(|d| d.name.to_string()).collect();
+    assert_eq!(names, ["auth", "db"], "each once");
+    drop((db, auth));
+    assert_eq!(shared(), bare + 3);
+    drop(api);
+    assert_eq!(shared(), bare);
+
+    let registry = Registry::with(&depending(&[("a", &["b"])]), Clock::default(), Arc::clone(&bus));
+    registry.apply(&depending(&[("b", &["a"])]));
+    drop(registry);
+    assert_eq!(shared(), bare);
 }

@@ -164,6 +164,11 @@ impl Family {
             keyed.breakers.iter().map(|(key, breaker)| (key.clone(), breaker.clone())).collect();
         let overflow = keyed.overflow.clone();
         drop(keyed);
+        // The family's own are those of its parent, which has them already.
+        let dependencies = self.shared.parent.dependencies();
+        for breaker in breakers.iter().map(|(_, breaker)| breaker).chain(&overflow) {
+            breaker.depend_on(dependencies.iter().cloned());
+        }
         for (key, breaker) in breakers {
             breaker.reconfigure(catalog.key_settings(self.name(), &key));
         }
@@ -177,6 +182,7 @@ impl Family {
             .settings(settings)
             .clock(self.shared.clock.clone())
             .bus(Arc::clone(&self.shared.bus))
+            .depends_on(&self.shared.parent.dependencies())
             .build()
     }
 

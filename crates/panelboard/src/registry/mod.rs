@@ -115,6 +115,9 @@ impl Registry {
 
     /// Runs every circuit on the settings of this configuration.
     ///
+    /// Dependencies are kept to as well, for members of families those of the family. Circuits that
+    /// others depend on are there from then on, too, on the default settings if they have none.
+    ///
     /// Circuits whose settings are the same keep everything; changed ones keep phase, generation
     /// and streak (invariant B-9); new ones appear; those no longer named leave the registry, and
     /// whoever still holds one may go on using it.
@@ -127,7 +130,7 @@ impl Registry {
         };
         listed.breakers.retain(|name, _| stays(name));
         listed.families.retain(|name, _| stays(name));
-        for name in catalog.circuits.keys() {
+        for name in catalog.circuits.keys().chain(catalog.depends_on.names()) {
             self.get_or_create(&mut listed, name);
         }
         drop(listed);
@@ -144,12 +147,18 @@ impl Registry {
         let families: Vec<Family> = listed.families.values().cloned().collect();
         drop(listed);
         for breaker in breakers {
+            breaker.depend_on(self.dependencies(&catalog, breaker.name()));
             breaker.reconfigure(catalog.settings(breaker.name()));
         }
         for family in families {
             family.reconfigure(&catalog);
         }
         catalog
+    }
+
+    /// The breakers that one of this name depends on, directly or not.
+    fn dependencies(&self, catalog: &Catalog, name: &str) -> Vec<CircuitBreaker> {
+        catalog.depends_on.all(name).into_iter().map(|on| self.breaker(on)).collect()
     }
 
     /// The settings of every circuit, as last applied.
