@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use panelboard_core::machine::Counters;
-use panelboard_core::rules::Thresholds;
+pub use panelboard_core::rules::Thresholds;
 use panelboard_core::{HealthReport, OpenDependency, Score};
 
 use crate::event::{LastError, Order, TripRecord};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use panelboard::{
-    CircuitBreaker, Command, ErrorDetail, Jitter, Kind, ManualClock, Order, Outcome, Settings,
-    SettingsBuilder,
+    CircuitBreaker, Command, ErrorDetail, HealthReport, Jitter, Kind, ManualClock, Order, Outcome,
+    SequentialSpec, Settings, SettingsBuilder,
 };
 
 fn secs(n: u64) -> Duration {
@@ -219,4 +219,59 @@ fn events_explain_themselves_and_name_who_ordered() {
             "`payments` OPEN: it was ordered to open by ana. Next probe in 5 s.",
         ]
     );
+}
+
+#[test]
+fn thresholds_that_moved_say_so_and_why() {
+    let settings = Settings::builder().adaptive(true).slow_call_duration(secs(1));
+    let (breaker, clock) = breaker(settings);
+    breaker.command(Command::Health(HealthReport::Degraded));
+    let slow = breaker.try_acquire().unwrap();
+    clock.advance(secs(3));
+    slow.failure(Kind::Timeout);
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 3 s. 1 of 1 call failed (100 %, opens at 30 %) in 10 s. \
+         1 of 1 call took 1 s or longer. 1 failure in a row, opens at 3. \
+         Thresholds are tightened: health is degraded, calls take 3 s on average."
+    );
+    breaker.command(Command::Health(HealthReport::Healthy));
+    assert!(breaker.explain().ends_with("tightened: calls take 3 s on average."));
+    clock.advance(secs(10));
+    assert!(breaker.explain().ends_with("opens at 6. Thresholds are relaxed: health is healthy."));
+}
+
+#[test]
+fn the_sequential_rule_shows_its_score() {
+    let rule = SequentialSpec::default();
+    let settings = Settings::builder().failure_threshold(None).failure_rate(None).sequential(rule);
+    let (breaker, _) = breaker(settings);
+    fail(&breaker, 2);
+    assert_eq!(
+        breaker.explain(),
+        "`payments` CLOSED for 0 ms. Failures score 6.0, opens at 13.8 (1 % would be normal)."
+    );
+    fail(&breaker, 3);
+    assert!(breaker.explain().starts_with(
+        "`payments` OPEN for 0 ms. Sequential fired: failures come too often to be chance \
+         (score 15.0 ≥ 13.8)."
+    ));
+}
+
+#[test]
+fn a_dependency_that_is_open_is_named() {
+    let (database, clock) = breaker(Settings::builder());
+    let users = CircuitBreaker::builder("users").clock(clock.clone()).depends_on([&database]);
+    let users = users.build();
+    database.command(Command::OpenFor(secs(60)));
+    fail(&users, 1);
+    assert_eq!(
+        users.explain(),
+        "`users` CLOSED for 0 ms. No calls in 10 s. `payments` is open, on which it depends: \
+         failures are excused. 1 failure was excused so far, for a dependency was open."
+    );
+    users.command(Command::Trip);
+    clock.advance(secs(10));
+    assert!(users.explain().contains("`payments` is open, on which it depends: recovery waits."));
+    assert_eq!(users.snapshot().retry_after(), Some(secs(50)));
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use panelboard::event::{LastError, TripRecord};
-use panelboard::{Cause, Kind, Reason, Snapshot, kinds};
+use panelboard::snapshot::{Dependency, Thresholds};
+use panelboard::{Cause, HealthReport, Kind, Ratio, Reason, Score, Snapshot, kinds};
 use panelboard_config::Config;
 use serde_json::{Map, Value, json};
 
@@ -26,6 +27,7 @@ pub(super) fn summary(snapshot: &Snapshot) -> Value {
             "success": counters.success,
             "failure": counters.failure(),
             "neutral": counters.neutral,
+            "excused": counters.excused,
             "pushback": counters.pushback,
             "late": counters.late,
             "slow": counters.slow,
@@ -87,6 +89,23 @@ pub(super) fn detail(snapshot: &Snapshot, config: &Config) -> Value {
             (reason.name().to_owned(), count.into())
         })
         .collect();
+    value["thresholds"] = thresholds(&snapshot.thresholds);
+    value["mean_latency_seconds"] = snapshot.tally.mean_latency().map_or(Value::Null, seconds);
+    value["health_report"] = snapshot.health_report.map(HealthReport::name).into();
+    if let Some(suspicion) = snapshot.suspicion {
+        value["sequential"] = json!({
+            "score": suspicion.score.as_f64(),
+            "base_rate": suspicion.base_rate.as_f64(),
+        });
+    }
+    if !snapshot.dependencies.is_empty() {
+        let dependency = |on: &Dependency| {
+            let wait = on.open.and_then(|open| open.wait);
+            let open_for = wait.map(seconds);
+            json!({ "name": &*on.name, "open": on.open.is_some(), "open_for_seconds": open_for })
+        };
+        value["depends_on"] = snapshot.dependencies.iter().map(dependency).collect();
+    }
     value["rejected_by_reason"] = Value::Object(rejected);
     value["failed_recoveries"] = snapshot.failed_recoveries.into();
     value["open_seconds"] = seconds(snapshot.stats.open);
@@ -129,7 +148,6 @@ fn record(record: &TripRecord) -> Value {
         "errors": record.errors.iter().map(error).collect::<Value>(),
     });
     if let Cause::Tripped(fired) = transition.cause {
-        let thresholds = fired.thresholds;
         value["rule"] = json!({
             "name": fired.rule.name(),
             "consecutive_failures": fired.streak,
@@ -137,16 +155,22 @@ fn record(record: &TripRecord) -> Value {
             "failures": fired.tally.failures,
             "timed": fired.tally.timed,
             "slow": fired.tally.slow,
-            "thresholds": {
-                "failure_threshold": thresholds.streak,
-                "failure_rate": thresholds.failure_rate.map(panelboard::Ratio::as_f64),
-                "failure_count": thresholds.failure_count,
-                "slow_call_rate": thresholds.slow_rate.map(panelboard::Ratio::as_f64),
-                "min_calls": thresholds.min_calls,
-            },
+            "score": fired.score.as_f64(),
+            "thresholds": thresholds(&fired.thresholds),
         });
     }
     value
+}
+
+fn thresholds(thresholds: &Thresholds) -> Value {
+    json!({
+        "failure_threshold": thresholds.streak,
+        "failure_rate": thresholds.failure_rate.map(Ratio::as_f64),
+        "failure_count": thresholds.failure_count,
+        "slow_call_rate": thresholds.slow_rate.map(Ratio::as_f64),
+        "min_calls": thresholds.min_calls,
+        "sequential": thresholds.score.map(Score::as_f64),
+    })
 }
 
 fn error(error: &LastError) -> Value {

@@ -54,6 +54,7 @@ impl Cause {
             Why::Refused(Reason::Forced) => "forced",
             Why::Refused(Reason::Ramping) => "ramping",
             Why::Refused(Reason::Throttled) => "throttled",
+            Why::Refused(Reason::Dependency) => "dependency",
             Why::Refused(_) => "refused",
             Why::Failed(Observed::ConnectFailed | Observed::ConnectTimeout) => "unreachable",
             Why::Failed(
@@ -84,6 +85,9 @@ impl Cause {
             }
             Why::Refused(Reason::Throttled) => {
                 format!("Circuit `{circuit}` sheds some calls: too many fail.")
+            }
+            Why::Refused(Reason::Dependency) => {
+                format!("Circuit `{circuit}` waits for one that it depends on and that is open.")
             }
             Why::Refused(_) => format!("An operator has forced circuit `{circuit}` open."),
             Why::Failed(observed) => {

@@ -80,6 +80,7 @@ fn merge(mut sum: Snapshot, one: Snapshot) -> Snapshot {
     a.admitted += b.admitted;
     a.success += b.success;
     a.neutral += b.neutral;
+    a.excused += b.excused;
     a.pushback += b.pushback;
     a.late += b.late;
     a.slow += b.slow;
@@ -192,6 +193,13 @@ fn calls(out: &mut Out<'_, '_>, shown: &[Shown]) -> Result<(), Error> {
     out.counters("circuit_slow_calls", "Calls found slow", |emit| {
         for Shown { label, snapshot, .. } in shown {
             emit(&[("circuit", label)], snapshot.counters.slow)?;
+        }
+        Ok(())
+    })?;
+    let help = "Failures that were neutral, for a circuit it depends on was open";
+    out.counters("circuit_excused", help, |emit| {
+        for Shown { label, snapshot, .. } in shown {
+            emit(&[("circuit", label)], snapshot.counters.excused)?;
         }
         Ok(())
     })?;
