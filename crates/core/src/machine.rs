@@ -140,13 +140,16 @@ impl Machine {
             }
             Input::Command(command) => self.state.command(&settings, now, command, log),
             Input::Reconfigure(settings) => {
+                let changed = self.settings != settings;
                 self.state.look(&self.settings, now, log);
                 self.settings = settings;
                 self.evidence.reconfigure(&settings);
                 let ended = self.counters.ended();
                 self.cusum = Cusum::reconfigure(self.cusum.take(), settings.sequential, ended);
                 self.state.look(&settings, now, log);
-                self.disturb();
+                if changed {
+                    self.disturb();
+                }
             }
         }
         for change in &changes {

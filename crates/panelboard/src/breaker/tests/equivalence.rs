@@ -434,6 +434,61 @@ proptest! {
     }
 }
 
+/// The histories above are too short to learn from.
+#[test]
+fn b12_shell_and_reference_learn_the_same() {
+    let rule = SequentialSpec::default().learned().fault_rate(0.9);
+    let base = || Settings::builder().sequential(rule).failure_threshold(None).failure_rate(None);
+    let by_time = base().failure_count(60_000);
+    for settings in [base(), by_time, by_time.window(50_u32)] {
+        let settings = settings.build().unwrap();
+        let mut pair = Pair::new(settings, false);
+        let one = |pair: &mut Pair, failed: bool| {
+            pair.acquire(None);
+            let outcome = if failed { Outcome::failure(Kind::OTHER) } else { Outcome::Success };
+            pair.settle(0, outcome, false);
+        };
+        let many = |pair: &mut Pair, calls: u32, of_which_fails_one_in: u32| {
+            for call in 0..calls {
+                slot::pretend([0, 1, OVERFLOW][call as usize % 3]);
+                one(pair, call % of_which_fails_one_in == 0);
+            }
+            pair.compare();
+        };
+        let learned = |pair: &Pair| pair.reference.cusum().unwrap().base_rate();
+        many(&mut pair, 5_000, 8);
+        many(&mut pair, 900, 2_000);
+        let first = learned(&pair);
+        assert!(first > panelboard_core::cusum::LEAST_LEARNED, "{first:?}");
+        // Results under a forced mode, and those before it, are no lesson.
+        pair.step(&Op::Command(Command::ForceClosed(millis(50))), &[]);
+        many(&mut pair, 3_000, 2);
+        pair.step(&Op::Wait(60), &[]);
+        many(&mut pair, 900, 2_000);
+        assert_eq!(learned(&pair), first);
+        // Nor is what tripped it, nor what probes brought.
+        for _ in 0..20 {
+            one(&mut pair, true);
+        }
+        assert_eq!(pair.reference.state().phase(), crate::PhaseName::Open);
+        pair.step(&Op::Wait(60_000), &[]);
+        many(&mut pair, 3, 2_000_000);
+        pair.step(&Op::Command(Command::Trip), &[]);
+        pair.step(&Op::Wait(60_000), &[]);
+        for _ in 0..3 {
+            one(&mut pair, false);
+        }
+        many(&mut pair, 3_000, 20);
+        assert!(learned(&pair) < first, "it forgets slowly what is no longer so");
+        pair.step(&Op::Reconfigure(0), &[settings]);
+        many(&mut pair, 1_000, 20);
+        pair.step(&Op::Command(Command::Reset), &[]);
+        pair.compare();
+        assert_eq!(learned(&pair), panelboard_core::cusum::LEAST_LEARNED);
+        slot::pretend(0);
+    }
+}
+
 /// The histories above are worth little if they never get anywhere.
 #[test]
 fn histories_reach_every_phase_and_rule() {
