@@ -44,6 +44,8 @@ pub enum Cause {
     Tripped(Fired),
     /// The open phase was over.
     RecoveryDue,
+    /// The open phase was over, and a health check found the dependency at work.
+    HealthCheckPassed,
     /// Enough probes succeeded.
     ProbesSucceeded,
     /// Not enough probes could succeed any more.
@@ -62,6 +64,7 @@ impl Cause {
         match self {
             Cause::Tripped(fired) => fired.rule.name(),
             Cause::RecoveryDue => "recovery_due",
+            Cause::HealthCheckPassed => "health_check_passed",
             Cause::ProbesSucceeded => "probes_succeeded",
             Cause::ProbesFailed => "probes_failed",
             Cause::RoundStalled => "round_stalled",

@@ -47,8 +47,11 @@ pub struct Snapshot {
     pub kinds: Vec<(Kind, u64)>,
     /// What was counted, ever.
     pub counters: Counters,
-    /// While open: how long until calls may probe.
+    /// While open: how long until calls may probe. When the wait is over and a health check is to
+    /// pass first: until its next report is due.
     pub opens_for: Option<Duration>,
+    /// Whether the wait is over and a health check is to pass first.
+    pub awaits_health: bool,
     /// While pushback holds calls back: for how much longer.
     pub paced_for: Option<Duration>,
     /// After a recovery: how far traffic has come back; `None` when all of it may.

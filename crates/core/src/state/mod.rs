@@ -15,6 +15,7 @@
 //! Every entry into a phase raises the generation. A ticket carries the generation it was issued
 //! under, and a result whose generation is not current has no vote.
 
+mod gate;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -77,6 +78,8 @@ struct Opening {
     ordered: Option<Duration>,
     /// The server's hint, or a later order. It only ever extends.
     hint: Option<Tick>,
+    /// When a health check last found the dependency unhealthy after the wait.
+    reported: Option<Tick>,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -119,14 +122,11 @@ impl State {
             match &self.phase {
                 Phase::Closed => break,
                 Phase::Open(_) => {
-                    let until = self.open_until(settings).unwrap_or(Tick::MAX);
+                    let until = self.ends_by_time(settings).unwrap_or(Tick::MAX);
                     if until > now {
                         break;
                     }
-                    // Not zero, however short: it has been open.
-                    self.last_open = until.since(self.entered).max(Duration::from_nanos(1));
-                    let round = Phase::HalfOpen(Round::default());
-                    self.enter(round, until, Cause::RecoveryDue, log);
+                    self.half_open(until, Cause::RecoveryDue, log);
                 }
                 Phase::HalfOpen(round) => match (round.standing(settings), round.stalled_at()) {
                     (Standing::Won, _) => {
@@ -194,7 +194,7 @@ impl State {
         dependency: Option<OpenDependency>,
     ) -> Result<Role, (Reason, Tick)> {
         let paced = self.pace.until(now);
-        if let Some(until) = self.open_until(settings) {
+        if let Some(until) = self.refuses_until(settings, now) {
             return Err((Reason::Open, until.max(paced.unwrap_or(Tick::ZERO))));
         }
         if let Some(until) = paced {
@@ -382,7 +382,8 @@ impl State {
             false if self.last_open.is_zero() => 0,
             false => self.failed_recoveries.saturating_add(1),
         };
-        let opening = Opening { ordered: None, hint: believed(settings, now, hint) };
+        let hint = believed(settings, now, hint);
+        let opening = Opening { hint, ..Opening::default() };
         self.enter(Phase::Open(opening), now, Cause::Tripped(fired), log);
     }
 
@@ -414,7 +415,7 @@ impl State {
             }
             Command::Trip => self.order(None, now, log),
             Command::OpenFor(time) => self.order(Some(time), now, log),
-            Command::Health(report) => self.health = Some(report),
+            Command::Health(report) => self.hear(settings, now, report, log),
         }
     }
 
@@ -446,7 +447,7 @@ impl State {
                 if self.has_been_healthy(now, false) {
                     self.failed_recoveries = 0;
                 }
-                let opening = Opening { ordered: time, hint: None };
+                let opening = Opening { ordered: time, ..Opening::default() };
                 self.enter(Phase::Open(opening), now, Cause::Ordered, log);
             }
         }
@@ -460,7 +461,8 @@ impl State {
 
     fn reopen(&mut self, now: Tick, hint: Option<Tick>, log: &mut Vec<Change>) {
         self.failed_recoveries = self.failed_recoveries.saturating_add(1);
-        self.enter(Phase::Open(Opening { ordered: None, hint }), now, Cause::ProbesFailed, log);
+        let opening = Opening { hint, ..Opening::default() };
+        self.enter(Phase::Open(opening), now, Cause::ProbesFailed, log);
     }
 
     fn enter(&mut self, phase: Phase, at: Tick, cause: Cause, log: &mut Vec<Change>) {

@@ -216,6 +216,90 @@ fn an_open_phase_of_no_length_hides_no_failed_recovery() {
     assert_eq!(subject.state.failed_recoveries(), 1);
 }
 
+/// Open since 0 s, with a wait of 5 s and a health check every 20 s.
+fn gated() -> Subject {
+    let mut subject = Subject::new(builder().health_check(secs(20)).success_threshold(1));
+    subject.trip(at(0));
+    subject
+}
+
+fn report(subject: &mut Subject, now: u64, found: HealthReport) -> PhaseName {
+    subject.command(at(now), Command::Health(found));
+    subject.state.phase()
+}
+
+fn looked(subject: &mut Subject, now: u64) -> PhaseName {
+    subject.state.look(&subject.settings, at(now), &mut Vec::new());
+    subject.state.phase()
+}
+
+#[test]
+fn real_calls_probe_only_after_a_health_check_has_passed() {
+    for found in [HealthReport::Healthy, HealthReport::Degraded] {
+        let mut subject = gated();
+        assert_eq!(report(&mut subject, 4, found), PhaseName::Open, "the wait is not over");
+        assert_eq!(looked(&mut subject, 6), PhaseName::Open, "that report was too old");
+        assert_eq!(report(&mut subject, 7, HealthReport::Unhealthy), PhaseName::Open);
+        assert_eq!(report(&mut subject, 27, found), PhaseName::HalfOpen);
+        // What is long health later goes by how long it was really open.
+        let probe = subject.acquire(at(27));
+        assert_eq!(subject.settle(at(27), probe, Outcome::Success), Verdict::Counted);
+        assert_eq!(subject.state.last_open, secs(27));
+    }
+}
+
+/// Whoever is refused is told when the next report may be in.
+#[test]
+fn a_breaker_that_awaits_health_says_when_to_come_back() {
+    let mut subject = gated();
+    subject.command(at(10), Command::Health(HealthReport::Unhealthy));
+    for (now, wait) in [(10, 20), (29, 1), (30, 20), (69, 1)] {
+        let refusal = subject.state.acquire(&subject.settings, at(now), LEASE, &mut Vec::new());
+        let expected = Decision::Reject { reason: Reason::Open, retry_after: secs(wait) };
+        assert_eq!(refusal, expected, "at {now}");
+        assert!(subject.state.awaits_health(&subject.settings, at(now)));
+    }
+    assert!(matches!(subject.acquire(at(70)).role, Role::Probe(_)));
+}
+
+/// A check that never reports, or no longer, does not stick the breaker; one that goes on to find
+/// the dependency unhealthy keeps it open.
+#[test]
+fn b7_real_calls_probe_when_no_report_comes_in() {
+    let mut silent = gated();
+    assert_eq!(looked(&mut silent, 64), PhaseName::Open);
+    assert_eq!(looked(&mut silent, 65), PhaseName::HalfOpen, "three intervals after the wait");
+    let mut unhealthy = gated();
+    for now in (20..2_000).step_by(20) {
+        assert_eq!(report(&mut unhealthy, now, HealthReport::Unhealthy), PhaseName::Open);
+    }
+    assert_eq!(looked(&mut unhealthy, 1_980 + 60), PhaseName::HalfOpen);
+    let mut frequent = gated();
+    frequent.settings = builder().health_check(secs(1)).build().unwrap();
+    assert_eq!(looked(&mut frequent, 34), PhaseName::Open, "at least 30 s");
+    assert_eq!(looked(&mut frequent, 35), PhaseName::HalfOpen);
+}
+
+/// It is for the calls to decide in half-open, and a check says nothing to a closed breaker.
+#[test]
+fn a_report_moves_no_other_phase() {
+    let mut subject = Subject::new(builder().health_check(secs(20)));
+    assert_eq!(report(&mut subject, 1, HealthReport::Unhealthy), PhaseName::Closed);
+    subject.trip(at(1));
+    assert_eq!(report(&mut subject, 6, HealthReport::Healthy), PhaseName::HalfOpen);
+    assert_eq!(report(&mut subject, 7, HealthReport::Unhealthy), PhaseName::HalfOpen);
+    assert_eq!(subject.state.generation(), 3);
+}
+
+/// Whoever no longer wants to wait for a check waits no longer.
+#[test]
+fn b9_without_the_health_check_the_wait_is_over() {
+    let mut subject = gated();
+    assert_eq!(looked(&mut subject, 30), PhaseName::Open);
+    subject.settings = builder().build().unwrap();
+    assert_eq!(looked(&mut subject, 30), PhaseName::HalfOpen);
+}
+
 /// No order is for ever, whatever its time.
 #[test]
 fn every_order_expires() {

@@ -230,6 +230,7 @@ pub enum Command {
     Trip,
     /// Open now for exactly this long; if open, at least for this long.
     OpenFor(Duration),
-    /// Takes note of what a health check found. Changes no phase by itself.
+    /// Takes note of what a health check found. If an open breaker has waited long enough and
+    /// was waiting for that, it may now probe.
     Health(HealthReport),
 }

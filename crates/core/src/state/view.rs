@@ -36,7 +36,8 @@ impl State {
         self.over.map(|over| over.until)
     }
 
-    /// When the open phase ends; `None` unless open.
+    /// When the wait of the open phase ends; `None` unless open. Then it ends itself, unless it
+    /// [waits for a health check](Self::awaits_health).
     pub fn open_until(&self, settings: &Settings) -> Option<Tick> {
         let Phase::Open(opening) = &self.phase else { return None };
         let span = opening.ordered.unwrap_or_else(|| {

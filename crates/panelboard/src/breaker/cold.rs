@@ -359,6 +359,12 @@ impl Inner {
         });
     }
 
+    /// How often the settings want health checked.
+    #[cfg(feature = "tokio")]
+    pub(super) fn health_interval(&self) -> Option<Duration> {
+        lock(&self.cold).settings.health_check()
+    }
+
     pub(crate) fn command(&self, command: Command, order: Option<&Order>) {
         // Apart, so that what time has brought about is not laid at the door of whoever orders.
         self.look();

@@ -4,6 +4,7 @@
 mod call;
 mod cold;
 mod dependencies;
+mod health;
 mod inner;
 #[cfg(all(test, panelboard_loom))]
 mod loom;

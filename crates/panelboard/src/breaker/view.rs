@@ -181,7 +181,8 @@ impl Inner {
             dependencies,
             kinds: self.kinds(&cold, generation, now),
             counters: self.shards.totals(),
-            opens_for: state.open_until(settings).map(|until| until.until_from(now)),
+            opens_for: state.refuses_until(settings, now).map(|until| until.until_from(now)),
+            awaits_health: state.awaits_health(settings, now),
             ramp: state.ramping(settings, now).map(|step| snapshot::Ramp {
                 share: step.share,
                 next_in: step.until.until_from(now),

@@ -142,7 +142,10 @@ impl Snapshot {
         say_kinds(out, trip);
         if self.mode.weighs() {
             let next = Time(self.opens_for.unwrap_or_default());
-            say!(out, "Next probe in {next}{}", attempts(last));
+            match self.awaits_health {
+                true => say!(out, "The wait is over; a health check is to pass before calls probe"),
+                false => say!(out, "Next probe in {next}{}", attempts(last)),
+            }
         }
         let rejected = Many(self.rejected().saturating_sub(trip.rejected_before), "call");
         say!(out, "{rejected} rejected since; {}", closes_after(&self.settings));
@@ -209,6 +212,9 @@ fn why(record: &TripRecord) -> String {
         Cause::Tripped(fired) => fired_because(&fired, record.window),
         Cause::RecoveryDue => {
             format!("the wait is over; {}", closes_after_of(record.probes))
+        }
+        Cause::HealthCheckPassed => {
+            format!("a health check passed; {}", closes_after_of(record.probes))
         }
         Cause::ProbesSucceeded => "enough probes succeeded".into(),
         Cause::ProbesFailed => "recovery failed: a probe did not succeed".into(),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use panelboard_core::machine::{Input, Machine};
 use panelboard_core::state::Role;
 use panelboard_core::{
-    Change, Decision, End, HealthReport, KindSet, OpenDependency, SequentialSpec, Speed,
-    WindowSpec, adaptive,
+    Change, Decision, End, KindSet, OpenDependency, SequentialSpec, Speed, WindowSpec, adaptive,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,8 +14,8 @@ use proptest::sample::select;
 use crate::event::{Subscription, What};
 use crate::slot::{self, OVERFLOW};
 use crate::{
-    Cause, CircuitBreaker, Command, Jitter, Kind, ManualClock, Mode, Outcome, OwnedPermit, Reason,
-    Settings, Tick,
+    Cause, CircuitBreaker, Command, HealthReport, Jitter, Kind, ManualClock, Mode, Outcome,
+    OwnedPermit, Reason, Settings, Tick,
 };
 
 /// Steps a case takes, and cases: 1,050,000 steps in all, of which a third also compare
@@ -90,9 +89,10 @@ pub(super) fn ops() -> impl Strategy<Value = Op> {
         30 => proptest::option::of(0_u64..3_000).prop_map(|lease| Op::Acquire { lease }),
         30 => (any::<usize>(), outcomes()).prop_map(|(which, outcome)| Op::Settle { which, outcome }),
         2 => any::<usize>().prop_map(|which| Op::Abandon { which }),
+        2 => reports().prop_map(Op::Command),
         2 => any::<usize>().prop_map(|which| Op::MarkSlow { which }),
         2 => (any::<usize>(), 0_u64..40_000).prop_map(|(which, lease)| Op::Renew { which, lease }),
-        1 => prop_oneof![commands(), reports()].prop_map(Op::Command),
+        1 => commands().prop_map(Op::Command),
         1 => commands().prop_map(Op::Upstream),
         1 => any::<usize>().prop_map(Op::Reconfigure),
         38 => Just(Op::Compare),
@@ -131,6 +131,7 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
         proptest::option::weighted(0.3, select(vec![1.0, 1.3, 2.0])),
         select(vec![200, 3_000, 30_000]).prop_map(millis),
         select(vec![0.5, 1.0]),
+        proptest::option::weighted(0.3, (1_u64..15_000).prop_map(millis)),
     );
     let all = (rules, recovery, rest, signs(), admission);
     all.prop_map(|(rules, recovery, rest, signs, admission)| {
@@ -138,7 +139,7 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
         let (streak, rate, count, min_calls, window, slow) = rules;
         let (recovery_timeout, multiplier, jitter, cap, successes, spare) = recovery;
         let (mode, pace, timeout, ignore) = rest;
-        let (ramp, throttle, throttle_window, throttle_max) = admission;
+        let (ramp, throttle, throttle_window, throttle_max, health_check) = admission;
         Settings::builder()
             .failure_threshold(streak)
             .failure_rate(rate)
@@ -165,6 +166,7 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
             .throttle(throttle)
             .throttle_window(throttle_window)
             .throttle_max(throttle_max)
+            .health_check(health_check)
             .build()
             .unwrap()
     })
@@ -353,7 +355,8 @@ impl Pair {
         assert_eq!(seen.in_phase, now.since(state.entered()));
         assert_eq!(seen.failed_recoveries, state.failed_recoveries());
         let until = |tick: Option<Tick>| tick.map(|tick| tick.until_from(now));
-        assert_eq!(seen.opens_for, until(state.open_until(&settings)));
+        assert_eq!(seen.opens_for, until(state.refuses_until(&settings, now)));
+        assert_eq!(seen.awaits_health, state.awaits_health(&settings, now));
         assert_eq!(seen.paced_for, until(state.pace().until(now)));
         let ramp = seen.ramp.map(|ramp| (ramp.share, ramp.next_in, ramp.ends_in));
         let expected = state
@@ -438,7 +441,10 @@ proptest! {
 #[test]
 fn b12_shell_and_reference_learn_the_same() {
     let rule = SequentialSpec::default().learned().fault_rate(0.9);
-    let base = || Settings::builder().sequential(rule).failure_threshold(None).failure_rate(None);
+    let base = || {
+        let off = Settings::builder().failure_threshold(None).failure_rate(None).ramp(None);
+        off.sequential(rule)
+    };
     let by_time = base().failure_count(60_000);
     for settings in [base(), by_time, by_time.window(50_u32)] {
         let settings = settings.build().unwrap();
@@ -537,6 +543,7 @@ fn histories_reach_every_phase_and_rule() {
         "slow_rate",
         "sequential",
         "recovery_due",
+        "health_check_passed",
         "probes_succeeded",
         "probes_failed",
         "round_stalled",

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::equivalence::{Op, millis, ops, settings};
 use crate::event::{Bus, Subscription, What};
 use crate::{
-    Cause, CircuitBreaker, Clock, Command, Fired, Kind, ManualClock, Mode, Outcome, OwnedPermit,
-    PhaseName, Ratio, Reason, Rule, Settings, Snapshot, Throttle, Tick,
+    Cause, CircuitBreaker, Clock, Command, Fired, HealthReport, Kind, ManualClock, Mode, Outcome,
+    OwnedPermit, PhaseName, Ratio, Reason, Rule, Settings, Snapshot, Throttle, Tick,
 };
 
 /// What a caller and subscriber remembers.
@@ -29,6 +29,10 @@ struct Witness {
     open_until: SystemTime,
     /// Whether the clock was moved about, so that nothing can be said of times.
     stepped: bool,
+    /// What a health check last reported, and when.
+    report: Option<(SystemTime, HealthReport)>,
+    /// Whether the settings have changed in this phase.
+    reconfigured: bool,
     /// When it last recovered, if it has been closed since.
     recovered: Option<SystemTime>,
     ramp: RampSecond,
@@ -76,6 +80,8 @@ impl Witness {
             phase: PhaseName::Closed,
             open_until: SystemTime::UNIX_EPOCH,
             stepped: false,
+            report: None,
+            reconfigured: false,
             recovered: None,
             ramp: RampSecond::default(),
             passed: None,
@@ -125,7 +131,13 @@ impl Witness {
                     }
                 }
             }
-            Op::Command(command) => self.breaker.command(command),
+            Op::Command(command) => {
+                self.hear();
+                if let Command::Health(report) = command {
+                    self.report = Some((self.wall_now(), report));
+                }
+                self.breaker.command(command);
+            }
             Op::Upstream(command) => {
                 self.upstream.command(command);
             }
@@ -268,6 +280,8 @@ impl Witness {
     /// B-9: reconfiguring keeps the phase, generation, streak and counts of unchanged settings.
     fn reconfigure(&mut self, settings: Settings) {
         let before = self.breaker.snapshot();
+        self.hear();
+        self.reconfigured = true;
         self.breaker.reconfigure(settings);
         let after = self.breaker.snapshot();
         // New thresholds may decide the round of probes under way, and a shorter open phase may
@@ -294,6 +308,10 @@ impl Witness {
             assert_eq!(*generation, self.generation + 1, "B-2");
             assert_eq!(*from, self.phase, "B-2");
             (self.generation, self.phase) = (*generation, *to);
+            if !self.stepped {
+                self.probes_no_sooner_than_promised(event.at, *cause);
+            }
+            self.reconfigured = false;
             let recovered = *cause == Cause::ProbesSucceeded;
             let before = self.recovered;
             self.recovered = recovered.then_some(event.at);
@@ -338,6 +356,29 @@ impl Witness {
         }
     }
 
+    /// B-4: an open phase ends when its wait is over. With a health check, only once one has passed
+    /// after that, or when none has been heard of for three intervals, at least 30 s.
+    fn probes_no_sooner_than_promised(&self, at: SystemTime, cause: Cause) {
+        let interval = self.settings.health_check();
+        match cause {
+            Cause::HealthCheckPassed => {
+                let (reported, report) = self.report.expect("B-4: a report");
+                assert!(interval.is_some() && report != HealthReport::Unhealthy, "B-4");
+                assert!(at == reported && (self.reconfigured || at >= self.open_until), "B-4");
+            }
+            Cause::RecoveryDue if !self.reconfigured => {
+                let heard = self.report.map_or(self.open_until, |(reported, _)| {
+                    if reported < at { reported.max(self.open_until) } else { self.open_until }
+                });
+                let patience = interval
+                    .map_or(Duration::ZERO, |interval| (interval * 3).max(Duration::from_secs(30)));
+                assert!(at >= heard + patience || interval.is_none(), "B-4");
+                assert!(at >= self.open_until, "B-4");
+            }
+            _ => {}
+        }
+    }
+
     /// B-11: admitted = success + failure + neutral + pushback + in flight + late.
     fn counters_add_up(&self) {
         let counters = self.breaker.snapshot().counters;
@@ -354,8 +395,10 @@ impl Witness {
     /// again closes the breaker without an operator.
     fn recovers(mut self) {
         self.held.clear();
-        // Also if a dependency is open, which closes by itself, too.
-        self.breaker.reconfigure(Settings::builder().build().unwrap());
+        // Also if a dependency is open, which closes by itself, too; nor does it take a health check
+        // that nobody runs.
+        let settings = Settings::builder().health_check(self.settings.health_check());
+        self.breaker.reconfigure(settings.build().unwrap());
         for _ in 0..100 {
             self.clock.advance(Duration::from_secs(1));
             if let Ok(permit) = self.breaker.try_acquire() {
