@@ -161,6 +161,8 @@ fn metrics_agree_with_the_traffic_and_with_the_admin_api() {
         ("reason=probing", 0),
         ("reason=paced", paced),
         ("reason=forced", 1),
+        ("reason=ramping", 0),
+        ("reason=throttled", 0),
         ("reason=would_reject", 0),
     ];
     assert_eq!(of("rejected_total"), series(rejected));
