@@ -67,7 +67,11 @@ impl Demand {
     pub fn admit(&mut self, throttle: Throttle, now: Tick) -> Result<(), Tick> {
         self.move_on(now);
         let second = now.as_nanos() / SECOND;
-        let refuse = self.passed == Some(second) && self.draw() < self.probability(throttle);
+        let probability = match self.passed {
+            Some(passed) if passed == second => self.probability(throttle),
+            _ => 0,
+        };
+        let refuse = probability > 0 && self.draw() < probability;
         self.count(|part| {
             part.requests += 1;
             part.refused += u64::from(refuse);
@@ -98,6 +102,10 @@ impl Demand {
         let accepts = requests.saturating_sub(refused).saturating_sub(failures);
         let accounted = u128::from(accepts) * u128::from(throttle.k_millis);
         let excess = (u128::from(requests) * 1_000).saturating_sub(accounted);
+        if excess == 0 {
+            // So it is nearly always, and the division is by far the dearest thing here.
+            return 0;
+        }
         let probability = excess * u128::from(ONE) / ((u128::from(requests) + 1) * 1_000);
         // Below one, as the excess is below its divisor.
         (probability as u64).min(throttle.max.share_of(ONE))

@@ -98,7 +98,7 @@ impl Face {
         let over = state.override_until().unwrap_or(Tick::MAX);
         let paced = state.pace().until(now);
         // Which calls may is then for the state machine to count or to draw.
-        let some = state.ramping(settings, now).is_some() || settings.throttle().is_some();
+        let some = state.admits_some(settings);
         let (door, reason, until) = match (mode, state.refuses_until(settings, now)) {
             (Mode::ForcedOpen, _) => match state.override_until() {
                 Some(until) => (Door::Refuse, Reason::Forced, until),

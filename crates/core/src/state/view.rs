@@ -59,6 +59,13 @@ impl State {
         &self.pace
     }
 
+    /// Whether, as of the last look, some calls may go through and others not: closed, but with a
+    /// ramp or a throttle.
+    pub fn admits_some(&self, settings: &Settings) -> bool {
+        let closed = matches!(self.phase, Phase::Closed);
+        closed && (self.ramp.is_some() || settings.throttle.is_some())
+    }
+
     /// How far traffic has come back after a recovery; `None` when all of it may.
     pub fn ramping(&self, settings: &Settings, now: Tick) -> Option<Step> {
         self.ramp.as_ref()?.step(settings, now)

@@ -152,7 +152,13 @@ impl Inner {
         let result = work(self, &mut cold, &mut log);
         // Most work of a closed breaker changes nothing that calls get to see.
         let same = log.is_empty() && pace == *cold.state.pace();
-        if !same || self.face.load().door() != Door::Voter {
+        let stands = match self.face.load().door() {
+            Door::Voter => true,
+            // Asking is all there is to be shown while not all calls may.
+            Door::Ask => cold.state.admits_some(&cold.settings),
+            Door::Bystander | Door::Refuse => false,
+        };
+        if !same || !stands {
             self.publish(&mut cold, &log, order);
         }
         if let Some(cusum) = &mut cold.cusum
