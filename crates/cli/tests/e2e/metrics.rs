@@ -161,6 +161,7 @@ fn metrics_agree_with_the_traffic_and_with_the_admin_api() {
         ("reason=probing", 0),
         ("reason=paced", paced),
         ("reason=forced", 1),
+        ("reason=dependency", 0),
         ("reason=ramping", 0),
         ("reason=throttled", 0),
         ("reason=would_reject", 0),
@@ -215,7 +216,7 @@ fn agrees(gateway: &Gateway, name: &str) {
     let mut calls = circuit["calls"].clone();
     let (calls, mut rest) = {
         let map = calls.as_object_mut().unwrap();
-        let names = ["admitted", "slow", "rejected", "would_reject"];
+        let names = ["admitted", "slow", "excused", "rejected", "would_reject"];
         let rest: BTreeMap<_, _> = names.map(|name| (name, map.remove(name).unwrap())).into();
         (calls, rest)
     };
@@ -224,6 +225,7 @@ fn agrees(gateway: &Gateway, name: &str) {
     rejected["would_reject"] = rest.remove("would_reject").unwrap();
     assert_eq!(of("rejected_total"), labelled("reason", &rejected));
     let one = |metric: &str| json!(of(metric)[&Vec::new()]);
+    assert_eq!(one("excused_total"), json!(rest["excused"].as_f64()));
     assert_eq!(one("in_flight"), json!(circuit["in_flight"].as_f64()));
     assert_eq!(one("slow_calls_total"), json!(rest["slow"].as_f64()));
     assert_eq!(hot(&scraped, "panelboard_circuit_state", "state", name), circuit["state"]);
