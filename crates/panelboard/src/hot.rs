@@ -157,10 +157,16 @@ impl Hot {
         self.0 & THROTTLED != 0
     }
 
+    /// Whether durations are added up.
+    #[inline]
+    pub(crate) fn adds_up(self) -> bool {
+        self.0 & ADDS_UP != 0
+    }
+
     /// How long a call took that began at `started`, if that is of interest.
     #[inline]
     pub(crate) fn took(self, started: Option<Tick>, now: Tick) -> Option<Duration> {
-        started.filter(|_| self.0 & ADDS_UP != 0).map(|started| now.since(started))
+        if self.adds_up() { started.map(|started| now.since(started)) } else { None }
     }
 
     /// From how many failures in a row on the rules are asked.

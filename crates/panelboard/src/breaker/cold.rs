@@ -301,7 +301,10 @@ impl Inner {
                     shard.end(frame, now, kind);
                 }
                 if bad.slow || (ended && speed == Speed::Fast) {
-                    shard.speed(frame, now, bad.slow, took);
+                    shard.speed(frame, now, bad.slow);
+                    if let Some(took) = took {
+                        shard.took(frame, now, took);
+                    }
                 }
             });
         }

@@ -29,6 +29,7 @@ impl Inner {
 
     /// Whether a dependency is open, and for how long. To be asked while nothing is held: it may
     /// take the dependencies' locks.
+    #[cold]
     pub(super) fn open_dependency(&self) -> Option<OpenDependency> {
         let dependencies = self.dependencies()?;
         let open = dependencies.iter().filter_map(|dependency| dependency.is_open());

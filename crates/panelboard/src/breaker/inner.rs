@@ -244,11 +244,13 @@ impl Inner {
                 return self.settle_by_the_lock(claim, Outcome::Success, None);
             }
         }
-        let took = hot.took(claim.started(), now);
         self.shards.write(|shard| {
             shard.success();
-            self.count_end(shard, (hot, face), now, None, (speed, took));
+            self.count_end(shard, (hot, face), now, None, speed);
         });
+        if hot.adds_up() {
+            self.add_up((hot, face), claim, now);
+        }
         self.streak.end(generation);
         if speed == Speed::Slow {
             let bad = Bad { failure: false, slow: true };
@@ -270,14 +272,16 @@ impl Inner {
         }
         let now = self.clock.now();
         let speed = self.hot.speed(hot, claim.started(), now);
-        let took = hot.took(claim.started(), now);
         self.shards.write(|shard| {
             shard.failure(kind);
             if detail.is_none() {
                 shard.remember(kind, now);
             }
-            self.count_end(shard, (hot, face), now, Some(kind), (speed, took));
+            self.count_end(shard, (hot, face), now, Some(kind), speed);
         });
+        if hot.adds_up() {
+            self.add_up((hot, face), claim, now);
+        }
         if let Some(detail) = detail {
             self.remember(kind, detail, now);
         }
@@ -293,17 +297,28 @@ impl Inner {
         (hot, face): (Hot, Face),
         now: Tick,
         failure: Option<Kind>,
-        (speed, took): (Speed, Option<Duration>),
+        speed: Speed,
     ) {
         if hot.recorder() == Recorder::Shards {
             let frame = Frame { stamp: face.stamp(), width: self.hot.width() };
             shard.end(frame, now, failure);
             if speed != Speed::Unjudged {
-                shard.speed(frame, now, speed == Speed::Slow, took);
+                shard.speed(frame, now, speed == Speed::Slow);
             }
         }
         if speed == Speed::Slow {
             shard.slow();
+        }
+    }
+
+    /// Adds up how long a call took whose speed was counted. Apart, for few ask.
+    #[cold]
+    fn add_up(&self, (hot, face): (Hot, Face), claim: Claim, now: Tick) {
+        if let Some(took) = hot.took(claim.started(), now)
+            && hot.recorder() == Recorder::Shards
+        {
+            let frame = Frame { stamp: face.stamp(), width: self.hot.width() };
+            self.shards.write(|shard| shard.took(frame, now, took));
         }
     }
 

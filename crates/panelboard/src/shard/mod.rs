@@ -375,12 +375,16 @@ impl Shard {
         }
     }
 
-    /// Counts in the window how fast a call was, and how long it took if that is of interest.
+    /// Counts in the window how fast a call was.
     #[inline]
-    pub(crate) fn speed(&self, frame: Frame, now: Tick, slow: bool, took: Option<Duration>) {
+    pub(crate) fn speed(&self, frame: Frame, now: Tick, slow: bool) {
         let Some(bucket) = self.bucket_in_turn(frame, now) else { return };
         bump(if slow { &self.window.slow } else { &self.window.fast }, bucket);
-        if let Some(took) = took {
+    }
+
+    /// Adds up in the window how long a call took whose speed was counted.
+    pub(crate) fn took(&self, frame: Frame, now: Tick, took: Duration) {
+        if let Some(bucket) = self.bucket_in_turn(frame, now) {
             self.window.durations.get_or_make().add(bucket.number(), took);
         }
     }

@@ -18,14 +18,16 @@ fn b12_a_straggler_leaves_the_cells_of_the_present_window_alone() {
         ((2, u16::MAX), (2, 0)),
     ] {
         let shards = Shards::new();
-        let took = Some(Duration::from_secs(2));
+        let took = Duration::from_secs(2);
         shards.write(|shard| shard.end(frame(over), now, None));
         for _ in 0..3 {
             shards.write(|shard| shard.end(frame(present), now, Some(Kind::Timeout)));
-            shards.write(|shard| shard.speed(frame(present), now, true, took));
+            shards.write(|shard| shard.speed(frame(present), now, true));
+            shards.write(|shard| shard.took(frame(present), now, took));
         }
         shards.write(|shard| shard.end(frame(over), now, Some(Kind::Connect)));
-        shards.write(|shard| shard.speed(frame(over), now, true, took));
+        shards.write(|shard| shard.speed(frame(over), now, true));
+        shards.write(|shard| shard.took(frame(over), now, took));
         let took = Duration::from_secs(6);
         let expected = Tally { calls: 3, failures: 3, timed: 3, slow: 3, took };
         assert_eq!(shards.tally(frame(present), now), expected, "{over:?}, {present:?}");
