@@ -1,5 +1,6 @@
 //! What happened to a breaker, as values to be published.
 
+use crate::rollup::Children;
 use crate::{Fired, Mode, PhaseName, Tick};
 
 /// One thing that happened to a breaker.
@@ -56,6 +57,8 @@ pub enum Cause {
     Ordered,
     /// `Command::Reset`.
     Reset,
+    /// `Command::RollUp`: most of a family's busy breakers are open.
+    ChildrenOpen(Children),
 }
 
 impl Cause {
@@ -70,6 +73,7 @@ impl Cause {
             Cause::RoundStalled => "round_stalled",
             Cause::Ordered => "ordered",
             Cause::Reset => "reset",
+            Cause::ChildrenOpen(_) => "children_open",
         }
     }
 }

@@ -137,6 +137,12 @@ impl Evidence {
     }
 }
 
+/// Whether nothing seen is held against the dependency, so that forgetting it forgets no reason to
+/// open. Successes alone are none.
+pub fn is_clean(streak: u32, tally: Tally) -> bool {
+    streak == 0 && tally.failures == 0 && tally.slow == 0
+}
+
 /// Whether a closed phase with so many ended calls has seen a whole time window with enough of
 /// them.
 pub fn fills_a_window(settings: &Settings, closed_for: Duration, ends: u64) -> bool {
@@ -201,5 +207,14 @@ mod tests {
         assert!(evidence.is_saturated_with_success(&rule));
         evidence.set_streak(1);
         assert!(!evidence.is_saturated_with_success(&rule), "a success would end the streak");
+    }
+
+    #[test]
+    fn only_what_is_bad_makes_evidence_worth_keeping() {
+        let spotless = Tally { calls: 9, timed: 9, ..Tally::default() };
+        assert!(is_clean(0, spotless));
+        assert!(!is_clean(1, spotless));
+        assert!(!is_clean(0, Tally { failures: 1, ..spotless }));
+        assert!(!is_clean(0, Tally { slow: 1, ..spotless }));
     }
 }

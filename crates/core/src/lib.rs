@@ -15,6 +15,7 @@
 //! | [`dependency`] | what is not this breaker's fault |
 //! | [`backoff`], [`pace`] | for how long |
 //! | [`ramp`], [`throttle`] | which calls of many, while not all of them may |
+//! | [`rollup`] | families: when the parent of many breakers opens |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
 //!
@@ -41,6 +42,7 @@ pub mod pace;
 pub mod presets;
 pub mod ramp;
 mod ratio;
+pub mod rollup;
 pub mod round;
 pub mod rules;
 pub mod settings;

@@ -89,6 +89,11 @@ impl Demand {
         self.count(|part| part.failures += 1);
     }
 
+    /// Whether everything has left the window.
+    pub fn is_over(&self, now: Tick) -> bool {
+        now.as_nanos() / self.width >= self.newest.saturating_add(PARTS as u64)
+    }
+
     /// The share of calls that is refused now.
     pub fn refused_share(&self, throttle: Throttle, now: Tick) -> Ratio {
         let mut present = self.clone();

@@ -376,15 +376,26 @@ impl State {
         if !matches!(self.phase, Phase::Closed) || !self.mode(settings).weighs() {
             return;
         }
+        let opening = Opening { hint: believed(settings, now, hint), ..Opening::default() };
+        self.open_after_health(opening, proven, now, Cause::Tripped(fired), log);
+    }
+
+    /// Opens from closed. A closed phase that was no proof of health was a recovery that failed.
+    fn open_after_health(
+        &mut self,
+        opening: Opening,
+        proven: bool,
+        now: Tick,
+        cause: Cause,
+        log: &mut Vec<Change>,
+    ) {
         self.failed_recoveries = match self.has_been_healthy(now, proven) {
             true => 0,
             // Without an open phase before there was nothing to recover from.
             false if self.last_open.is_zero() => 0,
             false => self.failed_recoveries.saturating_add(1),
         };
-        let hint = believed(settings, now, hint);
-        let opening = Opening { hint, ..Opening::default() };
-        self.enter(Phase::Open(opening), now, Cause::Tripped(fired), log);
+        self.enter(Phase::Open(opening), now, cause, log);
     }
 
     /// An operator, a peer, a health probe or a test orders something.
@@ -416,6 +427,13 @@ impl State {
             Command::Trip => self.order(None, now, log),
             Command::OpenFor(time) => self.order(Some(time), now, log),
             Command::Health(report) => self.hear(settings, now, report, log),
+            Command::RollUp(children) => {
+                let decides = matches!(self.phase, Phase::Closed) && self.mode(settings).weighs();
+                if decides && children.most_are_open() {
+                    let cause = Cause::ChildrenOpen(children);
+                    self.open_after_health(Opening::default(), false, now, cause, log);
+                }
+            }
         }
     }
 
@@ -454,7 +472,7 @@ impl State {
     }
 
     /// Whether the closed phase has shown that the last incident is over and done with.
-    fn has_been_healthy(&self, now: Tick, proven: bool) -> bool {
+    pub(super) fn has_been_healthy(&self, now: Tick, proven: bool) -> bool {
         let long = || now.since(self.entered) >= self.last_open.saturating_mul(10);
         matches!(self.phase, Phase::Closed) && self.succeeded && (proven || long())
     }

@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
+use crate::rollup::Children;
 use crate::rules::Thresholds;
 use crate::{Jitter, Kind, Rule, SettingsBuilder, Tally};
 
@@ -39,6 +40,10 @@ impl Subject {
     fn settle(&mut self, now: Tick, ticket: Ticket, outcome: Outcome) -> Verdict {
         let end = (outcome, Speed::Unjudged);
         self.state.settle(&self.settings, now, ticket, end, &mut Vec::new())
+    }
+
+    fn is_clean(&self, now: Tick) -> bool {
+        self.state.is_clean(&self.settings, now)
     }
 
     fn mark_slow(&mut self, now: Tick, ticket: Ticket) -> Verdict {
@@ -254,7 +259,8 @@ fn a_breaker_that_awaits_health_says_when_to_come_back() {
     let mut subject = gated();
     subject.command(at(10), Command::Health(HealthReport::Unhealthy));
     for (now, wait) in [(10, 20), (29, 1), (30, 20), (69, 1)] {
-        let refusal = subject.state.acquire(&subject.settings, at(now), LEASE, &mut Vec::new());
+        let refusal =
+            subject.state.acquire(&subject.settings, at(now), (LEASE, None), &mut Vec::new());
         let expected = Decision::Reject { reason: Reason::Open, retry_after: secs(wait) };
         assert_eq!(refusal, expected, "at {now}");
         assert!(subject.state.awaits_health(&subject.settings, at(now)));
@@ -454,4 +460,63 @@ fn recovery_waits_for_an_open_dependency_without_stalling() {
         &mut Vec::new(),
     );
     assert!(matches!(closed, Decision::Admit { .. }), "closed lets through all the same");
+}
+
+#[test]
+fn a_state_is_clean_when_a_new_one_would_decide_alike() {
+    let fresh = || Subject::new(builder());
+    assert!(fresh().is_clean(Tick::ZERO));
+    // Open, half-open, and closed for less than ten times the last open phase.
+    let mut tripped = fresh();
+    tripped.trip(at(0));
+    assert!(!tripped.is_clean(at(4)));
+    for _ in 0..3 {
+        let probe = tripped.acquire(at(5));
+        assert!(!tripped.is_clean(at(5)));
+        let _ = tripped.settle(at(5), probe, Outcome::Success);
+    }
+    assert_eq!(tripped.state.phase(), PhaseName::Closed);
+    assert!(!tripped.is_clean(at(99)), "a time without a success is no proof of health");
+    let call = tripped.acquire(at(20));
+    let _ = tripped.settle(at(20), call, Outcome::Success);
+    assert!(!tripped.is_clean(at(54)), "one more trip would open for longer");
+    assert!(tripped.is_clean(at(55)));
+    // Held back by pushback, and after it: a second one would wait for longer.
+    let mut paced = fresh();
+    let call = paced.acquire(at(0));
+    let _ = paced.settle(at(0), call, Outcome::pushback(None));
+    assert!(!paced.is_clean(at(0)) && !paced.is_clean(at(9)));
+    let call = paced.acquire(at(9));
+    let _ = paced.settle(at(9), call, Outcome::Success);
+    assert!(paced.is_clean(at(9)));
+    // Under an operator's order, whatever it orders.
+    let mut observed = fresh();
+    observed.command(at(0), Command::Observe(secs(60)));
+    assert!(!observed.is_clean(at(1)));
+}
+
+#[test]
+fn a_roll_up_opens_a_closed_parent_that_decides_and_backs_off_as_a_trip_does() {
+    let most = Command::RollUp(Children { busy: 3, open: 2 });
+    let mut parent = Subject::new(builder());
+    parent.command(at(0), Command::RollUp(Children { busy: 4, open: 2 }));
+    assert_eq!(parent.state.phase(), PhaseName::Closed, "half is not most");
+    let mut log = Vec::new();
+    parent.state.command(&parent.settings, at(0), most, &mut log);
+    let [Change::Phase(transition)] = log[..] else { panic!("{log:?}") };
+    assert_eq!(transition.cause, Cause::ChildrenOpen(Children { busy: 3, open: 2 }));
+    assert_eq!(transition.cause.name(), "children_open");
+    parent.command(at(1), most);
+    assert_eq!((parent.state.generation(), parent.opens_for(at(0))), (2, secs(5)));
+    for _ in 0..3 {
+        let probe = parent.acquire(at(5));
+        let _ = parent.settle(at(5), probe, Outcome::Success);
+    }
+    parent.command(at(6), most);
+    assert_eq!(parent.opens_for(at(6)), secs(10), "it had hardly recovered");
+
+    let mut forced = Subject::new(builder());
+    forced.command(at(0), Command::ForceClosed(secs(60)));
+    forced.command(at(1), most);
+    assert_eq!(forced.state.phase(), PhaseName::Closed);
 }

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::rollup::Children;
+
 /// Who decides.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Mode {
@@ -233,4 +235,7 @@ pub enum Command {
     /// Takes note of what a health check found. If an open breaker has waited long enough and
     /// was waiting for that, it may now probe.
     Health(HealthReport),
+    /// How the breakers of a family are doing, to their parent: it opens if it is closed, decides
+    /// for itself, and [most of them are open](Children::most_are_open).
+    RollUp(Children),
 }

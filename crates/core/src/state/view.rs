@@ -99,4 +99,34 @@ impl State {
     pub fn failed_recoveries(&self) -> u32 {
         self.failed_recoveries
     }
+
+    /// Whether a new breaker would decide alike from now on, whatever comes: this one is closed, in
+    /// its configured mode, held back by nothing, and its last incident is over and done with. Then
+    /// it may be forgotten, if what it has [seen](crate::evidence::is_clean) may be as well.
+    pub fn is_clean(&self, settings: &Settings, now: Tick) -> bool {
+        // Taken apart, so that whatever is added must be thought of here. A seed only spreads
+        // jitter, a generation only names; and once health is proven, the backoff starts afresh.
+        let State {
+            seed: _,
+            generation: _,
+            entered: _,
+            phase,
+            over,
+            pace,
+            ramp,
+            demand,
+            failed_recoveries: _,
+            last_open,
+            succeeded: _,
+            health,
+        } = self;
+        matches!(phase, Phase::Closed)
+            && over.is_none()
+            && pace.until(now).is_none()
+            && !pace.is_escalated()
+            && ramp.is_none_or(|ramp| ramp.step(settings, now).is_none())
+            && demand.as_ref().is_none_or(|demand| demand.is_over(now))
+            && (last_open.is_zero() || self.has_been_healthy(now, false))
+            && health.is_none()
+    }
 }
