@@ -1,5 +1,6 @@
 //! Why a guarded call has no result.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,6 +44,31 @@ pub enum Error<E> {
     /// The callee failed.
     Inner(E),
 }
+
+/// What breaker and policies have to say themselves: an [`Error`] without one of the callee.
+///
+/// An error type of your own that is to hold refusals and timeouts beside its other cases has a
+/// variant of this.
+///
+/// ```
+/// use panelboard::{Error, Unavailable};
+///
+/// enum LoginError {
+///     WrongPassword,
+///     Unavailable(Unavailable),
+/// }
+///
+/// impl From<Unavailable> for LoginError {
+///     fn from(unavailable: Unavailable) -> LoginError {
+///         LoginError::Unavailable(unavailable)
+///     }
+/// }
+///
+/// let late: Error<LoginError> = Error::TimedOut;
+/// let error = late.into_inner_or();
+/// assert!(matches!(error, LoginError::Unavailable(Error::TimedOut)));
+/// ```
+pub type Unavailable = Error<Infallible>;
 
 // ===== impl Rejected =====
 
@@ -90,6 +116,30 @@ impl<E> Error<E> {
         match self {
             Error::Inner(error) => Some(error),
             _ => None,
+        }
+    }
+
+    /// The callee's own error, or one made of what breaker and policies say themselves.
+    pub fn into_inner_or(self) -> E
+    where
+        E: From<Unavailable>,
+    {
+        self.try_into_inner().unwrap_or_else(E::from)
+    }
+
+    /// The callee's own error.
+    ///
+    /// # Errors
+    /// What breaker and policies say themselves, if there is none.
+    pub fn try_into_inner(self) -> Result<E, Unavailable> {
+        match self {
+            Error::Inner(error) => Ok(error),
+            Error::Rejected(rejected) => Err(Error::Rejected(rejected)),
+            Error::TimedOut => Err(Error::TimedOut),
+            Error::DeadlineExceeded => Err(Error::DeadlineExceeded),
+            Error::RateLimited { retry_after } => Err(Error::RateLimited { retry_after }),
+            Error::BulkheadFull => Err(Error::BulkheadFull),
+            Error::LimitReached => Err(Error::LimitReached),
         }
     }
 

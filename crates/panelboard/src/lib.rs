@@ -31,6 +31,8 @@ mod error;
 pub mod event;
 mod explain;
 mod face;
+#[cfg(feature = "macros")]
+mod guarded;
 mod hot;
 pub mod kinds;
 mod name;
@@ -56,12 +58,23 @@ pub use breaker::GuardedCall;
 pub use breaker::{Builder, CircuitBreaker};
 pub use classify::{Classify, OkOrErr};
 pub use clock::{Clock, ManualClock};
-pub use error::{Error, Rejected};
+pub use error::{Error, Rejected, Unavailable};
 pub use event::{Event, Order, Subscription, TripRecord};
+#[cfg(feature = "macros")]
+pub use guarded::guarded;
 pub use name::Name;
 pub use permit::{ErrorDetail, OwnedPermit, Permit};
 pub use registry::{Family, Registry};
 pub use snapshot::{Health, Snapshot};
+
+/// What `#[guarded]` expands to. Not for use by hand, and not kept stable.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(feature = "tokio")]
+    pub use crate::guarded::call_async;
+    pub use crate::guarded::{call, classifier, fall_back, never, part, settle};
+}
 
 /// The example of the README is compiled and run, too.
 #[cfg(doctest)]

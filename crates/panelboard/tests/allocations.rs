@@ -86,3 +86,32 @@ fn a_pending_async_call_allocates_nothing() {
         assert_eq!(measure(poll).count_total, 0);
     });
 }
+
+/// A guarded function costs what the call costs.
+#[cfg(feature = "macros")]
+#[test]
+fn a_guarded_function_allocates_nothing() {
+    #[panelboard::guarded("lean")]
+    fn sync(n: u32) -> Result<u32, panelboard::Error<()>> {
+        if n.is_multiple_of(2) { Ok(n) } else { Err(()) }
+    }
+
+    #[panelboard::guarded("lean")]
+    async fn asynchronous(n: u32) -> Result<u32, panelboard::Error<()>> {
+        ready(if n.is_multiple_of(2) { Ok(n) } else { Err(()) }).await
+    }
+
+    let work = || {
+        for n in 0..1_000 {
+            let result = sync(n);
+            let call = pin!(asynchronous(n));
+            let mut context = Context::from_waker(Waker::noop());
+            assert_eq!(call.poll(&mut context), std::task::Poll::Ready(result.clone()));
+            assert_eq!(result.is_ok(), n.is_multiple_of(2), "let through, all of them");
+        }
+    };
+    let lenient = Settings::builder().failure_threshold(None).failure_rate(None).build().unwrap();
+    panelboard::Registry::global().breaker_with("lean", lenient);
+    work();
+    assert_eq!(measure(work).count_total, 0);
+}

@@ -262,3 +262,26 @@ fn dependencies_leak_no_breakers() {
     drop(registry);
     assert_eq!(shared(), bare);
 }
+
+#[test]
+fn settings_in_source_code_last_until_configuration_says_otherwise() {
+    let settings = |failures| Settings::builder().failure_threshold(failures).build().unwrap();
+    let registry = Registry::new();
+    let breaker = registry.breaker_with("declared", settings(7));
+    let threshold = || breaker.snapshot().settings.failure_threshold();
+    assert_eq!(threshold(), Some(7));
+    let mut catalog = Catalog::default();
+    registry.apply(&catalog);
+    assert_eq!(threshold(), Some(7), "configuration does not name it");
+    catalog.circuits.insert("declared".into(), settings(2));
+    registry.apply(&catalog);
+    assert_eq!(threshold(), Some(2));
+    registry.breaker_with("declared", settings(9));
+    assert_eq!(threshold(), Some(2), "configuration wins");
+    registry.apply(&Catalog::default());
+    assert_eq!(threshold(), Some(7), "and when it is silent again, the first who spoke does");
+    catalog.enabled = false;
+    registry.apply(&catalog);
+    assert_eq!(breaker.snapshot().mode, Mode::ForcedClosed);
+    assert!(registry.get("declared").is_some(), "it never leaves");
+}

@@ -6,9 +6,10 @@ use super::File;
 use crate::run::{cargo, output};
 
 /// Our crates, and which of ours each may depend on. This is the last column of the layout.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("panelboard-core", &[]),
-    ("panelboard", &["panelboard-core"]),
+    ("panelboard-macros", &[]),
+    ("panelboard", &["panelboard-core", "panelboard-macros"]),
     ("panelboard-config", &["panelboard-core"]),
     ("panelboard-gateway", &["panelboard", "panelboard-config", "panelboard-core"]),
     ("panelboard-cli", &["panelboard", "panelboard-config", "panelboard-gateway"]),

@@ -1,16 +1,19 @@
 //! Where the breakers of a service live: the single source of truth.
 
+mod declared;
 mod family;
+mod global;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use panelboard_core::Catalog;
 
 use crate::event::{Bus, Subscription};
-use crate::{CircuitBreaker, Clock, Name, Snapshot};
+use crate::{CircuitBreaker, Clock, Name, Settings, Snapshot};
 
 pub use family::Family;
+pub use global::AlreadyInstalled;
 
 /// Keys a family tells apart unless said otherwise.
 pub const MAX_KEYS: usize = 10_000;
@@ -48,6 +51,8 @@ struct Listed {
     catalog: Arc<Catalog>,
     breakers: HashMap<Name, CircuitBreaker>,
     families: HashMap<Name, Family>,
+    /// Settings from source code, for circuits that configuration does not name.
+    declared: BTreeMap<String, Settings>,
 }
 
 // ===== impl Registry =====
@@ -122,8 +127,10 @@ impl Registry {
     /// and streak (invariant B-9); new ones appear; those no longer named leave the registry, and
     /// whoever still holds one may go on using it.
     pub fn apply(&self, config: &impl AsRef<Catalog>) {
-        let catalog = Arc::new(config.as_ref().clone());
+        let mut catalog = config.as_ref().clone();
         let mut listed = self.write();
+        declared::add(&mut catalog, &listed.declared);
+        let catalog = Arc::new(catalog);
         let before = std::mem::replace(&mut listed.catalog, Arc::clone(&catalog));
         let stays = |name: &Name| {
             !before.circuits.contains_key(&**name) || catalog.circuits.contains_key(&**name)
