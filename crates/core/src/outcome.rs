@@ -37,6 +37,25 @@ impl Outcome {
         Outcome::Pushback { retry_after }
     }
 
+    /// What an answer with this HTTP status says, given the server's hint when to come back
+    /// (`Retry-After`).
+    ///
+    /// - 429, 529, and 503 with a hint: pushback. The server is alive, and has not processed the
+    ///   request.
+    /// - 408: a failure of kind `timeout`.
+    /// - Other 5xx: a failure of kind `server_error`, which keeps the hint.
+    /// - Everything else is a success; other 4xx too: the dependency did its job, and the caller was
+    ///   wrong.
+    pub const fn of_http(status: u16, retry_after: Option<Duration>) -> Outcome {
+        match status {
+            429 | 529 => Outcome::pushback(retry_after),
+            503 if retry_after.is_some() => Outcome::pushback(retry_after),
+            408 => Outcome::failure(Kind::Timeout),
+            500.. => Outcome::Failure { kind: Kind::ServerError, retry_after },
+            _ => Outcome::Success,
+        }
+    }
+
     /// The name in metrics and API.
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,5 +112,26 @@ mod tests {
             Outcome::pushback(None),
         ];
         assert_eq!(outcomes.map(Outcome::name), ["success", "failure", "neutral", "pushback"]);
+    }
+
+    #[test]
+    fn statuses_are_judged_as_documented() {
+        let hint = Some(Duration::from_secs(7));
+        for status in [0, 100, 200, 204, 301, 304, 400, 401, 403, 404, 413, 422, 499] {
+            assert_eq!(Outcome::of_http(status, hint), Outcome::Success, "{status}");
+        }
+        for status in [500, 501, 502, 503, 504, 520, 599, u16::MAX] {
+            let failure = Outcome::failure(Kind::ServerError);
+            assert_eq!(Outcome::of_http(status, None), failure, "{status}");
+        }
+        for status in [429, 503, 529] {
+            assert_eq!(Outcome::of_http(status, hint), Outcome::pushback(hint), "{status}");
+        }
+        for status in [429, 529] {
+            assert_eq!(Outcome::of_http(status, None), Outcome::pushback(None), "{status}");
+        }
+        assert_eq!(Outcome::of_http(408, hint), Outcome::failure(Kind::Timeout));
+        let failure = Outcome::Failure { kind: Kind::ServerError, retry_after: hint };
+        assert_eq!(Outcome::of_http(502, hint), failure, "a failure keeps its hint");
     }
 }

@@ -91,9 +91,9 @@ impl Clock {
     }
 }
 
-/// The wall clock, for display only.
+/// The wall clock, for display, and for dates that others send.
 #[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
-fn wall_now() -> SystemTime {
+pub(crate) fn wall_now() -> SystemTime {
     SystemTime::now()
 }
 

@@ -16,6 +16,7 @@
 //!
 //! - [`CircuitBreaker`]: guard a call, sync or async, or hold a [`Permit`] yourself.
 //! - [`Settings`] and [`presets`]: when to trip, for how long, how to recover.
+//! - [`classify`]: what a result says of the dependency.
 //! - [`Registry`]: the one place where the breakers of a service live.
 //! - [`Snapshot`], [`event`]: what they look like, and what happens to them.
 //!
@@ -24,7 +25,7 @@
 
 mod breaker;
 mod claim;
-mod classify;
+pub mod classify;
 mod clock;
 mod durations;
 mod error;

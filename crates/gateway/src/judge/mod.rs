@@ -3,16 +3,15 @@
 //! [`Observed`] names everything an upstream can do to us; [`Observed::verdict`] is the
 //! classification table, as code. `docs/classification.md` is generated from it.
 
-mod hint;
 mod stream;
 mod table;
 
 use std::time::Duration;
 
 use http::StatusCode;
+pub(crate) use panelboard::classify::retry_after;
 use panelboard::{Kind, Outcome};
 
-pub(crate) use hint::retry_after;
 pub(crate) use stream::{StreamEnd, StreamJudge};
 pub use table::classification_markdown;
 
@@ -124,45 +123,36 @@ impl Observed {
 }
 
 fn answered(status: StatusCode, hint: Option<Duration>) -> Verdict {
-    let kept = |outcome, failover| Verdict { outcome, failover, reuse: true };
-    match status.as_u16() {
-        // Alive, and asking to slow down: it has not processed the request.
-        429 | 529 => kept(Outcome::pushback(hint), Failover::Safe),
-        503 if hint.is_some() => kept(Outcome::pushback(hint), Failover::Safe),
-        408 => kept(Outcome::failure(Kind::Timeout), Failover::IfRepeatable),
-        500.. => {
-            let outcome = Outcome::Failure { kind: Kind::ServerError, retry_after: hint };
-            kept(outcome, Failover::IfRepeatable)
-        }
-        // Other 4xx too: the dependency did its job, and the caller was wrong.
-        _ => kept(Outcome::Success, Failover::No),
-    }
+    let outcome = Outcome::of_http(status.as_u16(), hint);
+    let failover = match outcome {
+        // It has not processed the request.
+        Outcome::Pushback { .. } => Failover::Safe,
+        Outcome::Failure { .. } => Failover::IfRepeatable,
+        Outcome::Success | Outcome::Neutral => Failover::No,
+    };
+    Verdict { outcome, failover, reuse: true }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcome(status: u16, hint: Option<u64>) -> Outcome {
-        let status = StatusCode::from_u16(status).unwrap();
-        Observed::Answered(status, hint.map(Duration::from_secs)).verdict().outcome
-    }
-
     #[test]
-    fn statuses_are_judged_as_the_table_says() {
-        for status in [200, 204, 301, 304, 400, 401, 403, 404, 413, 422] {
-            assert_eq!(outcome(status, None), Outcome::Success, "{status}");
+    fn what_was_not_processed_may_be_asked_elsewhere() {
+        let failover = |status| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let verdict = Observed::Answered(status, None).verdict();
+            assert!(verdict.reuse, "{status}");
+            verdict.failover
+        };
+        for status in [429, 529] {
+            assert_eq!(failover(status), Failover::Safe, "{status}");
         }
-        for status in [500, 501, 502, 503, 504, 520] {
-            assert_eq!(outcome(status, None), Outcome::failure(Kind::ServerError), "{status}");
+        for status in [408, 500, 502, 503, 504] {
+            assert_eq!(failover(status), Failover::IfRepeatable, "{status}");
         }
-        assert_eq!(outcome(408, None), Outcome::failure(Kind::Timeout));
-        let hint = Some(Duration::from_secs(7));
-        for status in [429, 503, 529] {
-            assert_eq!(outcome(status, Some(7)), Outcome::pushback(hint), "{status}");
+        for status in [200, 304, 400, 404] {
+            assert_eq!(failover(status), Failover::No, "{status}");
         }
-        assert_eq!(outcome(429, None), Outcome::pushback(None));
-        let failure = Outcome::Failure { kind: Kind::ServerError, retry_after: hint };
-        assert_eq!(outcome(502, Some(7)), failure, "a failure keeps its hint");
     }
 }

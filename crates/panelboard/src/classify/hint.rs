@@ -9,8 +9,21 @@ use http::header::RETRY_AFTER;
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// How long the server asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date
-/// (RFC 9110, section 10.2.3). What cannot be read is no hint.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// (RFC 9110, section 10.2.3). What cannot be read is no hint; nobody is asked to wait for more than
+/// a week. `now` is the wall clock, since dates are of the server's.
+///
+/// # Examples
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use http::HeaderMap;
+/// use panelboard::classify::retry_after;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("retry-after", "120".parse()?);
+/// assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), Some(Duration::from_secs(120)));
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let millis = text("retry-after-ms").and_then(|millis| millis.parse::<f64>().ok());
     let wait = match millis.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok()) {

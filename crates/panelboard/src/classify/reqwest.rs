@@ -1,0 +1,97 @@
+//! What an answer that reqwest got, or did not get, says.
+
+use std::error::Error as StdError;
+use std::io;
+
+use ::reqwest::{Error, Response};
+
+use super::{Classify, Io, retry_after};
+use crate::clock::wall_now;
+use crate::{Kind, Outcome};
+
+/// Judges what `reqwest` returns.
+///
+/// Answers are judged by status and headers as by [`Http`](super::Http). Errors:
+///
+/// | error | outcome |
+/// | --- | --- |
+/// | timeout, of connecting and of answering | failure, `timeout` |
+/// | no connection; connection lost before the answer | failure, `connect` |
+/// | of `error_for_status` | by the status; `Retry-After` is lost by then, so judge the answer before |
+/// | body cut or unreadable, redirected in circles | failure, `invalid_response` |
+/// | a request that could not be built | neutral |
+///
+/// # Limits
+/// A call that returns with the head of an answer is judged by it. What happens to the body later
+/// is not seen; guard a call that reads it, if that matters.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Error, Settings, classify::Reqwest};
+///
+/// async fn fetch(
+///     breaker: &CircuitBreaker,
+///     client: &reqwest::Client,
+/// ) -> Result<reqwest::Response, Error<reqwest::Error>> {
+///     breaker.call_async_classified(client.get("http://127.0.0.1:1/").send(), Reqwest).await
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let breaker = CircuitBreaker::new("search", Settings::default());
+/// let refused = fetch(&breaker, &reqwest::Client::new()).await;
+/// assert!(matches!(refused, Err(Error::Inner(_))));
+/// assert_eq!(breaker.snapshot().kinds, [(panelboard::Kind::Connect, 1)]);
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Reqwest;
+
+impl Reqwest {
+    /// What this answer says.
+    pub fn response(response: &Response) -> Outcome {
+        let hint = retry_after(response.headers(), wall_now());
+        Outcome::of_http(response.status().as_u16(), hint)
+    }
+
+    /// What this error says.
+    pub fn error(error: &Error) -> Outcome {
+        if let Some(status) = error.status() {
+            return Outcome::of_http(status.as_u16(), None);
+        }
+        if error.is_builder() {
+            return Outcome::Neutral;
+        }
+        Outcome::failure(if error.is_timeout() {
+            Kind::Timeout
+        } else if error.is_connect() {
+            Kind::Connect
+        } else if error.is_body() || error.is_decode() || error.is_redirect() {
+            Kind::InvalidResponse
+        } else {
+            unanswered(error)
+        })
+    }
+}
+
+/// Why a request that was sent has no answer: the connection was lost, or what came is no HTTP.
+fn unanswered(error: &Error) -> Kind {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && let Outcome::Failure { kind, .. } = Io::error(error)
+        {
+            return kind;
+        }
+        cause = error.source();
+    }
+    Kind::Connect
+}
+
+impl Classify<Response, Error> for Reqwest {
+    fn classify(&self, result: &Result<Response, Error>) -> Outcome {
+        match result {
+            Ok(response) => Reqwest::response(response),
+            Err(error) => Reqwest::error(error),
+        }
+    }
+}
