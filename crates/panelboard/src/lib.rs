@@ -27,6 +27,7 @@ mod breaker;
 mod claim;
 pub mod classify;
 mod clock;
+pub mod compat;
 mod durations;
 mod error;
 pub mod event;
