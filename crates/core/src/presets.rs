@@ -210,4 +210,52 @@ mod tests {
             assert_eq!(settings.backoff().multiplier_millis(), 1_000, "{name}");
         }
     }
+
+    /// What a preset comes down to: failures in a row, open seconds, successes, timeout in seconds,
+    /// calls in the window, failure rate in percent (0 for off), probes at a time, slow from (0 for
+    /// never).
+    type Row = (u32, u64, u32, u64, u32, u16, u32, u64);
+
+    #[test]
+    fn presets_are_what_they_were_in_production() {
+        const TABLE: [(&str, Row); 16] = [
+            ("agent", (3, 60, 3, 120, 10, 50, 2, 120)),
+            ("auth", (5, 60, 3, 15, 12, 50, 3, 5)),
+            ("cache", (10, 15, 3, 5, 10, 50, 5, 5)),
+            ("clickhouse", (4, 45, 3, 20, 10, 50, 3, 5)),
+            ("code_generator", (2, 45, 2, 45, 10, 0, 3, 0)),
+            ("cot_engine", (3, 60, 2, 40, 10, 0, 3, 0)),
+            ("data_analyst", (3, 60, 2, 30, 10, 0, 3, 0)),
+            ("database", (3, 30, 2, 10, 8, 60, 3, 5)),
+            ("docker", (3, 30, 1, 60, 10, 50, 3, 5)),
+            ("external_api", (5, 60, 3, 30, 10, 50, 3, 5)),
+            ("file_system", (3, 45, 3, 30, 10, 50, 2, 5)),
+            ("llm", (10, 10, 2, 60, 6, 40, 3, 30)),
+            ("network", (5, 30, 3, 30, 10, 50, 3, 5)),
+            ("redis", (5, 20, 2, 5, 15, 60, 3, 5)),
+            ("visualization", (2, 30, 1, 20, 10, 0, 3, 0)),
+            ("websocket", (5, 30, 2, 10, 10, 50, 3, 5)),
+        ];
+        let secs = |time: Option<Duration>| time.map_or(0, |time| time.as_secs());
+        for ((name, preset), (listed, row)) in ALL.into_iter().zip(TABLE) {
+            assert_eq!(name, listed);
+            let it = preset().build().unwrap();
+            let crate::WindowSpec::Calls(window) = it.window() else { panic!("{name}") };
+            let rate = it.failure_rate().map_or(0, |rate| {
+                (1..=100).find(|percent| crate::Ratio::percent(*percent) == Some(rate)).unwrap()
+            });
+            let is: Row = (
+                it.failure_threshold().unwrap(),
+                it.recovery_timeout().as_secs(),
+                it.success_threshold(),
+                secs(it.timeout()),
+                window,
+                rate,
+                it.half_open_max_calls(),
+                secs(it.slow_call_duration()),
+            );
+            assert_eq!(is, row, "{name}");
+            assert_eq!((it.min_calls(), it.backoff().max()), (3, self::secs(300)), "{name}");
+        }
+    }
 }
