@@ -10,6 +10,7 @@
 
 mod bench;
 mod generate;
+mod msrv;
 mod run;
 mod test;
 mod tidy;

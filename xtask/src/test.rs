@@ -1,18 +1,19 @@
 //! Everything that must hold, in the order in which it fails fastest.
 
 use crate::run::{cargo, exists, output, program, run};
-use crate::{root, tidy};
+use crate::{msrv, root, tidy};
 
 /// A check, and what it is called.
 type Check = (&'static str, fn() -> Result<(), String>);
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ("tidy", tidy::run),
     ("format", format),
     ("licences and bans", deny),
     ("lints", lints),
     ("tests", tests),
     ("features of the library", features),
+    ("stated Rust version", msrv::check),
     ("loom", loom),
     ("documentation", documentation),
 ];
@@ -60,11 +61,17 @@ fn tests() -> Result<(), String> {
     run(&mut cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))
 }
 
-/// The library without its default features, and the core without std.
+/// The library with none of its features, with each alone, and with all of them; and the tests of
+/// what no default feature reaches.
 fn features() -> Result<(), String> {
-    let quiet = ["--quiet", "--", "-D", "warnings"];
-    let library = ["clippy", "-p", "panelboard", "--no-default-features"];
-    run(&mut cargo(&[&library[..], &quiet[..]].concat()))
+    let hack = tool("cargo-hack")?;
+    let each = ["hack", "clippy", "-p", "panelboard", "--each-feature", "--quiet"];
+    run(&mut program(&hack, &[&each[..], &["--", "-D", "warnings"]].concat()))?;
+    let all = ["test", "-p", "panelboard", "--all-features", "--quiet"];
+    for tests in [&["--test", "classify"][..], &["--lib", "classify"], &["--doc", "classify"]] {
+        run(&mut cargo(&[&all[..], tests].concat()))?;
+    }
+    Ok(())
 }
 
 /// Every interleaving of a few threads. The breaker is built anew with loom's atomics, apart from
@@ -78,24 +85,32 @@ fn loom() -> Result<(), String> {
 }
 
 fn documentation() -> Result<(), String> {
-    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
-    command.env("RUSTDOCFLAGS", "-D warnings");
-    run(&mut command)
+    for what in [&["--workspace"][..], &["-p", "panelboard", "--all-features"]] {
+        let mut command = cargo(&[&["doc", "--no-deps", "--quiet"][..], what].concat());
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        run(&mut command)?;
+    }
+    Ok(())
 }
 
 /// Licences, bans and sources. Advisories need the network and change by the day, so they are not
 /// part of what a commit must satisfy.
 fn deny() -> Result<(), String> {
+    let deny = tool("cargo-deny")?;
+    run(&mut program(&deny, &["--locked", "check", "licenses", "bans", "sources"]))
+}
+
+/// A cargo subcommand that is no part of Rust, installed if it is not there.
+fn tool(name: &str) -> Result<String, String> {
     let tools = root().join("target/tools");
-    let own = tools.join("bin/cargo-deny");
-    if !exists("cargo-deny") && !own.exists() {
-        println!("installing cargo-deny into target/tools");
+    let own = tools.join("bin").join(name);
+    if !exists(name) && !own.exists() {
+        println!("installing {name} into target/tools");
         let tools = tools.to_string_lossy();
-        run(&mut cargo(&["install", "cargo-deny", "--locked", "--quiet", "--root", &tools]))?;
+        run(&mut cargo(&["install", name, "--locked", "--quiet", "--root", &tools]))?;
     }
-    let name = match own.exists() {
+    Ok(match own.exists() {
         true => own.to_string_lossy().into_owned(),
-        false => "cargo-deny".to_owned(),
-    };
-    run(&mut program(&name, &["--locked", "check", "licenses", "bans", "sources"]))
+        false => name.to_owned(),
+    })
 }

@@ -57,7 +57,11 @@ pub(super) fn manifests(files: &[File]) -> Vec<String> {
     let mut problems = Vec::new();
     for File { path, text } in files {
         if path.ends_with("/Cargo.toml") {
-            for line in ["license.workspace = true", "[lints]\nworkspace = true"] {
+            for line in [
+                "license.workspace = true",
+                "rust-version.workspace = true",
+                "[lints]\nworkspace = true",
+            ] {
                 if !text.contains(line) {
                     problems.push(format!("{path} does not say `{}`", line.replace('\n', " ")));
                 }

@@ -35,6 +35,8 @@ use crate::{Kind, Outcome};
 /// transactions that collide are a reason to retry, not to stop asking.
 ///
 /// # Limits
+/// The crate `sqlx` needs Rust 1.94, which is newer than what this library needs otherwise.
+///
 /// 57014 is what PostgreSQL says for a `statement_timeout` and for a cancel request alike.
 ///
 /// # Examples
