@@ -47,8 +47,7 @@ pub struct UnifiedCircuitConfig {
     pub jitter: bool,
     /// Seconds to which the open phase may grow. Default: 300. Now `backoff.max`.
     pub max_backoff_seconds: f64,
-    /// Whether thresholds tighten in bad times. Default: false. Has no effect: thresholds stay as they
-    /// are configured.
+    /// Whether thresholds tighten in bad times. Default: false. Now `adaptive`.
     pub adaptive_threshold: bool,
     /// Seconds between health checks. Default: 30. Has no effect: recovery is tried with real calls.
     pub health_check_interval: f64,
@@ -154,6 +153,7 @@ impl TryFrom<&UnifiedCircuitConfig> for Settings {
             .success_threshold(positive("success_threshold", config.success_threshold)?)
             .half_open_max_calls(positive("half_open_max_calls", config.half_open_max_calls)?)
             .slow_call_duration(seconds("slow_call_threshold", config.slow_call_threshold)?)
+            .adaptive(config.adaptive_threshold)
             .backoff_multiplier(if grows { 2.0 } else { 1.0 })
             .backoff_max(seconds("max_backoff_seconds", config.max_backoff_seconds)?);
         let builder = match grows && config.jitter {
