@@ -8,8 +8,11 @@
 //! What each decides is a pure function of `panelboard-core`. Each is a folder here: what it is
 //! (`mod.rs`), its tower layer (`layer.rs`) and its future (`future.rs`).
 
+pub mod deadline;
 #[cfg(feature = "tower")]
 mod lift;
+#[cfg(feature = "tower")]
+pub mod timeout;
 
 #[cfg(feature = "tower")]
 pub use lift::{Lift, LiftFuture};

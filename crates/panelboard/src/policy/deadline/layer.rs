@@ -1,0 +1,96 @@
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Deadline, DeadlineFuture};
+use crate::Error;
+use crate::policy::Lift;
+
+/// Gives each call a total of so much time; see [`deadline`](super).
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::deadline::{Deadline, DeadlineLayer};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = DeadlineLayer::new(Duration::from_secs(2)).layer(service_fn(|()| async {
+///     // Whatever the call does can ask how much time is left.
+///     Ok::<_, std::io::Error>(Deadline::current().is_some())
+/// }));
+/// assert!(service.oneshot(()).await.unwrap());
+/// # }
+/// ```
+#[derive(Copy, Clone, Debug)]
+pub struct DeadlineLayer {
+    budget: Duration,
+}
+
+/// A service whose calls have a deadline; see [`deadline`](super).
+///
+/// The time begins with `call`, and all that the policies inside do is part of it: waits between
+/// attempts, queues, attempts. A deadline that is already there holds if it is nearer.
+#[derive(Copy, Clone, Debug)]
+pub struct DeadlineService<S> {
+    inner: S,
+    budget: Duration,
+}
+
+// ===== impl DeadlineLayer =====
+
+impl DeadlineLayer {
+    /// So long for each call with all its attempts.
+    pub fn new(budget: Duration) -> DeadlineLayer {
+        DeadlineLayer { budget }
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = DeadlineService<Lift<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeadlineService::new(self.budget, Lift::new(inner))
+    }
+}
+
+// ===== impl DeadlineService =====
+
+impl<S> DeadlineService<S> {
+    /// Around a service that already has the policies' error.
+    pub fn new(budget: Duration, inner: S) -> DeadlineService<S> {
+        DeadlineService { inner, budget }
+    }
+}
+
+impl<S, Request, E> Service<Request> for DeadlineService<S>
+where
+    S: Service<Request, Error = Error<E>>,
+{
+    type Response = S::Response;
+    type Error = Error<E>;
+    type Future = DeadlineFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    fn call(&mut self, request: Request) -> Self::Future {
+        let own = Deadline::after(self.budget);
+        let deadline = match Deadline::current() {
+            Some(current) => own.nearer(current),
+            None => own,
+        };
+        if deadline.has_passed() {
+            return DeadlineFuture::refused(deadline);
+        }
+        // Services decide in `call` as well as when their future is polled.
+        let call = deadline.sync_scope(|| self.inner.call(request));
+        DeadlineFuture::new(deadline, call)
+    }
+}

@@ -1,0 +1,49 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::time::Timeout;
+
+use crate::Error;
+
+pin_project! {
+    /// The future of [`TimeoutService`](super::TimeoutService); also of use by itself.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the call and the timer; nothing else is held.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TimeoutFuture<F> {
+        #[pin]
+        inner: Timeout<F>,
+    }
+}
+
+impl<F: Future> TimeoutFuture<F> {
+    /// Gives the call so long from now.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub fn new(timeout: Duration, call: F) -> TimeoutFuture<F> {
+        TimeoutFuture { inner: tokio::time::timeout(timeout, call) }
+    }
+}
+
+impl<F, T, E> Future for TimeoutFuture<F>
+where
+    F: Future<Output = Result<T, Error<E>>>,
+{
+    type Output = Result<T, Error<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.project().inner.poll(cx));
+        Poll::Ready(result.unwrap_or(Err(Error::TimedOut)))
+    }
+}
+
+impl<F> fmt::Debug for TimeoutFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! The policies about attempts: how long each may take, how long all of them, and how many there
+//! are. Time is paused.
+
+mod deadline;
+mod support;
+mod timeout;
