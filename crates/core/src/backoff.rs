@@ -54,11 +54,11 @@ fn grown(settings: &Settings, failed_recoveries: u32, cap: u64) -> u64 {
 }
 
 /// A number drawn evenly from all of `u64`.
-struct Draw(u64);
+pub(crate) struct Draw(pub(crate) u64);
 
 impl Draw {
     /// Scales the draw to `low..=high`.
-    fn between(self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(self, low: u64, high: u64) -> u64 {
         let low = low.min(high);
         let size = u128::from(high - low) + 1;
         low + ((u128::from(self.0) * size) >> 64) as u64
@@ -67,7 +67,9 @@ impl Draw {
 
 /// The finalizer of `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number
 /// generators", OOPSLA 2014): every input bit moves every output bit.
-pub(crate) const fn mix(n: u64) -> u64 {
+///
+/// Of numbers counted up it makes draws that are as good as independent.
+pub const fn mix(n: u64) -> u64 {
     let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

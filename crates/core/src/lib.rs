@@ -16,6 +16,7 @@
 //! | [`backoff`], [`pace`] | for how long |
 //! | [`ramp`], [`throttle`] | which calls of many, while not all of them may |
 //! | [`rollup`] | families: when the parent of many breakers opens |
+//! | [`retry`], [`retry_budget`] | whether to try again |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
 //!
@@ -42,6 +43,8 @@ pub mod pace;
 pub mod presets;
 pub mod ramp;
 mod ratio;
+pub mod retry;
+pub mod retry_budget;
 pub mod rollup;
 pub mod round;
 pub mod rules;

@@ -40,3 +40,12 @@ pub const FALSE_TRIPS_PER: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
 
 /// `throttle.k`, in thousandths: 1 to 100.
 pub const THROTTLE_K: RangeInclusive<u32> = 1_000..=100_000;
+
+/// `retry.max_attempts`, the first one included.
+pub const ATTEMPTS: RangeInclusive<u32> = 1..=100;
+
+/// `budget.min_per_second`: tokens that a budget gains by time alone.
+pub const BUDGET_RATE: RangeInclusive<u32> = 0..=10_000;
+
+/// `budget.reserve`: tokens that a budget holds at most.
+pub const BUDGET_RESERVE: RangeInclusive<u32> = 1..=10_000;

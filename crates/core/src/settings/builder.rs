@@ -416,7 +416,7 @@ impl SettingsBuilder {
 
 // ===== checks =====
 
-pub(super) fn within<T: PartialOrd + Display>(
+pub(crate) fn within<T: PartialOrd + Display>(
     field: &'static str,
     value: T,
     range: RangeInclusive<T>,
@@ -446,7 +446,7 @@ fn within_time(
     })
 }
 
-fn duration(field: &'static str, value: Duration) -> Result<Duration, SettingsError> {
+pub(crate) fn duration(field: &'static str, value: Duration) -> Result<Duration, SettingsError> {
     within_time(field, value, limits::SHORTEST..=limits::LONGEST)
 }
 

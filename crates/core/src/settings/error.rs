@@ -6,9 +6,9 @@ use core::fmt;
 /// A setting that cannot be: which, what it was, what it may be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SettingsError {
-    pub(super) field: &'static str,
-    pub(super) value: String,
-    pub(super) accepted: String,
+    pub(crate) field: &'static str,
+    pub(crate) value: String,
+    pub(crate) accepted: String,
 }
 
 impl SettingsError {

@@ -9,10 +9,16 @@
 //! (`mod.rs`), its tower layer (`layer.rs`) and its future (`future.rs`).
 
 pub mod deadline;
+mod judge;
 #[cfg(feature = "tower")]
 mod lift;
+mod repeat;
+pub mod retry;
+pub mod retry_budget;
+mod sleeper;
 #[cfg(feature = "tower")]
 pub mod timeout;
 
 #[cfg(feature = "tower")]
 pub use lift::{Lift, LiftFuture};
+pub use repeat::{Cloned, Idempotent, Repeat};

@@ -2,5 +2,7 @@
 //! are. Time is paused.
 
 mod deadline;
+mod retry;
+mod retry_sync;
 mod support;
 mod timeout;

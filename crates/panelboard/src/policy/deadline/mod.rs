@@ -67,7 +67,8 @@ impl Deadline {
     ///
     /// With [`DeadlineService`] and [`scope`](Self::scope) this had better be the clock that the
     /// timers follow, which is [`Clock::tokio`].
-    pub fn after_on(clock: Clock, budget: Duration) -> Deadline {
+    pub fn after_on(clock: impl Into<Clock>, budget: Duration) -> Deadline {
+        let clock = clock.into();
         Deadline { at: clock.now().after(budget), clock }
     }
 
@@ -139,8 +140,8 @@ mod tests {
         let (near, far) = (ManualClock::new(), ManualClock::new());
         // Clocks with origins far apart.
         far.advance(secs(1_000));
-        let near = Deadline::after_on(near.into(), secs(1));
-        let far = Deadline::after_on(far.into(), secs(9));
+        let near = Deadline::after_on(near, secs(1));
+        let far = Deadline::after_on(far, secs(9));
         near.sync_scope(|| {
             assert_eq!(left(), Some(secs(1)));
             far.sync_scope(|| assert_eq!(left(), Some(secs(1)), "a later one changes nothing"));
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_panic_takes_its_deadline_with_it() {
-        let deadline = Deadline::after_on(ManualClock::new().into(), secs(1));
+        let deadline = Deadline::after_on(ManualClock::new(), secs(1));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             deadline.sync_scope(|| panic!("callee"));
         }));
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn a_wait_fits_if_it_ends_before_the_deadline() {
         let clock = ManualClock::new();
-        let deadline = Deadline::after_on(clock.clone().into(), secs(3));
+        let deadline = Deadline::after_on(clock.clone(), secs(3));
         clock.advance(secs(1));
         assert_eq!(deadline.remaining(), secs(2));
         assert!(deadline.fits(Duration::from_millis(1_999)));
@@ -173,7 +174,7 @@ mod tests {
         clock.advance(secs(5));
         assert!(deadline.has_passed());
         assert!(!deadline.fits(Duration::ZERO));
-        let never = Deadline::after_on(clock.into(), Duration::MAX);
+        let never = Deadline::after_on(clock, Duration::MAX);
         assert!(never.fits(secs(1_000_000)), "it saturates");
     }
 }
