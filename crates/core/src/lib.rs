@@ -17,6 +17,7 @@
 //! | [`ramp`], [`throttle`] | which calls of many, while not all of them may |
 //! | [`rollup`] | families: when the parent of many breakers opens |
 //! | [`retry`], [`retry_budget`] | whether to try again |
+//! | [`hedge`], [`latency`] | whether to try a second time meanwhile |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
 //!
@@ -35,7 +36,9 @@ pub mod change;
 pub mod cusum;
 pub mod dependency;
 pub mod evidence;
+pub mod hedge;
 mod kind;
+pub mod latency;
 pub mod limits;
 pub mod machine;
 mod outcome;

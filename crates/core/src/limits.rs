@@ -49,3 +49,6 @@ pub const BUDGET_RATE: RangeInclusive<u32> = 0..=10_000;
 
 /// `budget.reserve`: tokens that a budget holds at most.
 pub const BUDGET_RESERVE: RangeInclusive<u32> = 1..=10_000;
+
+/// `hedge.percentile`, in basis points.
+pub const HEDGE_PERCENTILE: RangeInclusive<u64> = 5_000..=9_900;

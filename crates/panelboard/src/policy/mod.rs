@@ -9,6 +9,8 @@
 //! (`mod.rs`), its tower layer (`layer.rs`) and its future (`future.rs`).
 
 pub mod deadline;
+#[cfg(feature = "tower")]
+pub mod hedge;
 mod judge;
 #[cfg(feature = "tower")]
 mod lift;

@@ -2,6 +2,7 @@
 //! are. Time is paused.
 
 mod deadline;
+mod hedge;
 mod retry;
 mod retry_sync;
 mod support;

@@ -20,7 +20,7 @@ pub(crate) fn secs(n: u64) -> Duration {
 
 /// A breaker on tokio's clock that opens on the second failure in a row.
 pub(crate) fn guarded() -> CircuitBreaker {
-    let settings = Settings::builder().failure_threshold(2).build().unwrap();
+    let settings = Settings::builder().failure_threshold(2).failure_rate(None).build().unwrap();
     CircuitBreaker::builder("guarded").settings(settings).clock(Clock::tokio()).seed(1).build()
 }
 
