@@ -6,7 +6,12 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use allocation_counter::measure;
+use panelboard::policy::deadline::DeadlineService;
+use panelboard::policy::hedge::{Hedge, HedgeService, HedgeSettings};
+use panelboard::policy::retry::{Retry, RetryService, RetrySettings};
+use panelboard::policy::timeout::TimeoutLayer;
 use panelboard::{CircuitBreaker, Command, Settings, SettingsBuilder};
+use tower::{Layer, Service, service_fn};
 
 fn allocations(settings: SettingsBuilder, work: impl Fn(&CircuitBreaker)) -> u64 {
     let breaker = CircuitBreaker::new("lean", settings.build().unwrap());
@@ -114,4 +119,28 @@ fn a_guarded_function_allocates_nothing() {
     panelboard::Registry::global().breaker_with("lean", lenient);
     work();
     assert_eq!(measure(work).count_total, 0);
+}
+
+/// Nor do the policies about attempts, around an attempt that is answered at once.
+#[test]
+fn policies_allocate_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let (retry, hedge) = (
+        Retry::new(RetrySettings::default()),
+        Hedge::new(HedgeSettings::after(Duration::from_secs(1)).unwrap()),
+    );
+    let answer = |()| ready(Ok::<_, ()>(1));
+    let attempt = TimeoutLayer::new(Duration::from_secs(1)).layer(service_fn(answer));
+    let whole = Duration::from_secs(9);
+    let mut retried = DeadlineService::new(whole, RetryService::new(retry, attempt));
+    let mut hedged = DeadlineService::new(whole, HedgeService::new(hedge, attempt));
+    let mut work = || {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(retried.call(())).poll(&mut context).is_ready());
+        assert!(pin!(hedged.call(())).poll(&mut context).is_ready());
+    };
+    work();
+    let info = measure(|| (0..1_000).for_each(|_| work()));
+    assert_eq!(info.count_total, 0);
 }

@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use panelboard_core::retry_budget::{Balance, BudgetSettings};
+pub use panelboard_core::retry_budget::BudgetSettings;
+
+use panelboard_core::retry_budget::Balance;
 
 use crate::Clock;
 

@@ -7,3 +7,4 @@ mod retry;
 mod retry_sync;
 mod support;
 mod timeout;
+mod together;

@@ -11,9 +11,22 @@ use crate::Error;
 pin_project! {
     /// The future of [`DeadlineService`](super::DeadlineService); also of use by itself.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use panelboard::Error;
+    /// use panelboard::policy::deadline::{Deadline, DeadlineFuture};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let stuck = std::future::pending::<Result<(), Error<std::io::Error>>>();
+    /// let call = DeadlineFuture::new(Deadline::after(Duration::from_millis(5)), stuck);
+    /// assert!(matches!(call.await, Err(Error::DeadlineExceeded)));
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
-    /// Dropping it drops the call and the timer; nothing else is held. When the deadline passes,
-    /// the call has been dropped by the time the error is returned with the future.
+    /// Dropping it drops the call and the timer; nothing else is held. When it is ready, the call
+    /// has been dropped already.
     #[must_use = "futures do nothing unless polled"]
     pub struct DeadlineFuture<F> {
         deadline: Deadline,

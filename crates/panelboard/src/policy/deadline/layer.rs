@@ -83,12 +83,10 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let own = Deadline::after(self.budget);
         let deadline = match Deadline::current() {
+            Some(current) if current.has_passed() => return DeadlineFuture::refused(current),
             Some(current) => own.nearer(current),
             None => own,
         };
-        if deadline.has_passed() {
-            return DeadlineFuture::refused(deadline);
-        }
         // Services decide in `call` as well as when their future is polled.
         let call = deadline.sync_scope(|| self.inner.call(request));
         DeadlineFuture::new(deadline, call)

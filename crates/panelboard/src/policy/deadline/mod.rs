@@ -60,7 +60,8 @@ impl Deadline {
         let clock = Clock::tokio();
         #[cfg(not(feature = "tokio"))]
         let clock = Clock::precise();
-        Deadline::after_on(clock, budget)
+        // The origin of either is now.
+        Deadline { at: Tick::ZERO.after(budget), clock }
     }
 
     /// So long from now by a clock of your choice.
@@ -115,6 +116,18 @@ impl Deadline {
     /// The future with this deadline, or the nearer one that is already there.
     ///
     /// It is not ended when the deadline passes; that is what [`DeadlineFuture`] does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use panelboard::policy::deadline::Deadline;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let deadline = Deadline::after(Duration::from_secs(2));
+    /// let left = deadline.scope(async { Deadline::current().map(|deadline| deadline.remaining()) });
+    /// assert!(left.await.is_some_and(|left| left <= Duration::from_secs(2)));
+    /// # }
+    /// ```
     #[cfg(feature = "tokio")]
     pub fn scope<F>(self, future: F) -> Scoped<F> {
         Scoped::new(self, future)

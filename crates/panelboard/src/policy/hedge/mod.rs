@@ -56,6 +56,17 @@ use crate::{Clock, OkOrErr, Tick};
 /// `Q` says [which requests may be repeated](crate::policy::Repeat), `C` what a result says of the
 /// dependency ([`Classify`](crate::Classify)): failures and pushback are not usable, successes and
 /// neutral results are.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::hedge::{Hedge, HedgeSettings};
+///
+/// let hedge = Hedge::new(HedgeSettings::after(Duration::from_millis(50))?);
+/// assert_eq!(hedge.delay(), Some(Duration::from_millis(50)));
+/// assert_eq!(hedge.stats().hedges(), 0);
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 pub struct Hedge<Q = Cloned, C = OkOrErr> {
     shared: Arc<Shared<Q, C>>,
 }

@@ -11,6 +11,18 @@ use crate::Error;
 pin_project! {
     /// The future of [`TimeoutService`](super::TimeoutService); also of use by itself.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use panelboard::{Error, policy::timeout::TimeoutFuture};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let stuck = std::future::pending::<Result<(), Error<std::io::Error>>>();
+    /// let attempt = TimeoutFuture::new(Duration::from_millis(5), stuck);
+    /// assert!(matches!(attempt.await, Err(Error::TimedOut)));
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Dropping it drops the call and the timer; nothing else is held.
     #[must_use = "futures do nothing unless polled"]
