@@ -97,8 +97,12 @@ impl Deadline {
     /// The nearer of two.
     #[must_use]
     pub fn nearer(self, other: Deadline) -> Deadline {
+        if other.is_nearer_than(&self) { other } else { self }
+    }
+
+    fn is_nearer_than(&self, other: &Deadline) -> bool {
         // Their clocks may differ in origin, so what is compared is the time left.
-        if other.remaining() < self.remaining() { other } else { self }
+        self.remaining() < other.remaining()
     }
 
     /// Runs `call` with this deadline, or the nearer one that is already there.

@@ -20,12 +20,12 @@ pub(super) struct Entered {
 
 /// Makes `deadline` the current one, unless there is a nearer one.
 pub(super) fn enter(deadline: &Deadline) -> Entered {
-    let before = current();
-    let nearer = match before.clone() {
-        Some(before) => before.nearer(deadline.clone()),
-        None => deadline.clone(),
-    };
-    set(Some(nearer));
+    let before = set(Some(deadline.clone()));
+    if let Some(before) = &before
+        && before.is_nearer_than(deadline)
+    {
+        set(Some(before.clone()));
+    }
     Entered { before }
 }
 
@@ -35,9 +35,9 @@ impl Drop for Entered {
     }
 }
 
-fn set(deadline: Option<Deadline>) {
-    // What it replaces is dropped after the borrow, and has no code of users in it anyway.
-    let _ = CURRENT.try_with(|current| current.replace(deadline));
+/// Sets it, and returns what was there.
+fn set(deadline: Option<Deadline>) -> Option<Deadline> {
+    CURRENT.try_with(|current| current.replace(deadline)).ok().flatten()
 }
 
 #[cfg(feature = "tokio")]
