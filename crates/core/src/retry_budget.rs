@@ -252,6 +252,10 @@ mod tests {
             assert!(settings.retries(empty, at(now + 100)) <= 1, "{now}");
         }
         assert_eq!(settings.retries(settings.full(Tick::MAX), Tick::MAX), 100);
+        let (_, empty) = drain(settings, settings.full(at(0)), at(0));
+        for later in [CYCLE / 2, CYCLE - 2 * LATE] {
+            assert_eq!(settings.retries(empty, at(later)), 100, "a long pause is no late thread");
+        }
     }
 
     #[test]
