@@ -18,6 +18,7 @@
 //! | [`rollup`] | families: when the parent of many breakers opens |
 //! | [`retry`], [`retry_budget`] | whether to try again |
 //! | [`hedge`], [`latency`] | whether to try a second time meanwhile |
+//! | [`gcra`], [`bulkhead`], [`concurrency`] | the policies around a breaker: how often, how many at once |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
 //!
@@ -31,11 +32,14 @@ extern crate alloc;
 
 pub mod adaptive;
 pub mod backoff;
+pub mod bulkhead;
 pub mod catalog;
 pub mod change;
+pub mod concurrency;
 pub mod cusum;
 pub mod dependency;
 pub mod evidence;
+pub mod gcra;
 pub mod hedge;
 mod kind;
 pub mod latency;

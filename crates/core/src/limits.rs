@@ -52,3 +52,17 @@ pub const BUDGET_RESERVE: RangeInclusive<u32> = 1..=10_000;
 
 /// `hedge.percentile`, in basis points.
 pub const HEDGE_PERCENTILE: RangeInclusive<u64> = 5_000..=9_900;
+
+/// Calls a period of a rate limit, and its burst.
+pub const RATE_CALLS: RangeInclusive<u32> = 1..=1_000_000_000;
+
+/// What one call of a rate limit takes up of its period. Below, whole nanoseconds are too coarse
+/// (they are off by at most a thousandth at 1 µs).
+pub const RATE_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_micros(1)..=Duration::from_secs(24 * 3600);
+
+/// `max_concurrent` of a bulkhead, `min`, `max` and `initial` of a concurrency limit.
+pub const CONCURRENT: RangeInclusive<u32> = 1..=1_000_000;
+
+/// `max_queue` of a bulkhead.
+pub const QUEUE: RangeInclusive<u32> = 0..=1_000_000;

@@ -431,7 +431,7 @@ pub(crate) fn within<T: PartialOrd + Display>(
     })
 }
 
-fn within_time(
+pub(crate) fn within_time(
     field: &'static str,
     value: Duration,
     range: RangeInclusive<Duration>,

@@ -7,7 +7,7 @@ mod sequential;
 use core::time::Duration;
 
 pub use builder::SettingsBuilder;
-pub(crate) use builder::{duration, within};
+pub(crate) use builder::{duration, within, within_time};
 pub use error::SettingsError;
 pub use sequential::{BaseRate, Sequential, SequentialSpec};
 
