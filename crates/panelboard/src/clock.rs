@@ -78,6 +78,15 @@ impl Clock {
         }
     }
 
+    /// Blocks the thread for so long. On a manual clock that time passes at once.
+    #[expect(clippy::disallowed_methods, reason = "this module is where time is met")]
+    pub(crate) fn sleep(&self, wait: Duration) {
+        match &self.0 {
+            Source::Manual(manual) => manual.advance(wait),
+            _ => std::thread::sleep(wait),
+        }
+    }
+
     /// The wall-clock time of a tick, for display. A manual clock's origin is the Unix epoch.
     pub fn wall(&self, tick: Tick) -> SystemTime {
         if let Source::Manual(_) = &self.0 {

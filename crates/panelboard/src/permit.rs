@@ -35,7 +35,7 @@ pub struct ErrorDetail {
 }
 
 /// What both sorts of permit are: a ticket, and whom to give it back to.
-struct Lent<B: AsInner> {
+pub(crate) struct Lent<B: AsInner> {
     /// `None` once settled.
     breaker: Option<B>,
     claim: Claim,
@@ -63,8 +63,20 @@ impl AsInner for Arc<Inner> {
 
 impl<B: AsInner> Lent<B> {
     #[inline]
-    fn new(breaker: B, claim: Claim) -> Lent<B> {
+    pub(crate) fn new(breaker: B, claim: Claim) -> Lent<B> {
         Lent { breaker: Some(breaker), claim }
+    }
+
+    /// Whom it is given back to, unless it has been.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn breaker(&self) -> Option<&Inner> {
+        self.breaker.as_ref().map(AsInner::inner)
+    }
+
+    #[inline]
+    pub(crate) fn record(mut self, outcome: Outcome) {
+        self.settle(outcome, None);
     }
 
     #[inline]
@@ -74,7 +86,7 @@ impl<B: AsInner> Lent<B> {
         }
     }
 
-    fn mark_slow(&mut self) {
+    pub(crate) fn mark_slow(&mut self) {
         // The end of this call must not be timed again.
         if self.claim.stop_timing()
             && let Some(breaker) = &self.breaker
@@ -148,8 +160,8 @@ macro_rules! settles {
 
             /// Settles with any outcome.
             #[inline]
-            pub fn record(mut self, outcome: Outcome) {
-                self.0.settle(outcome, None);
+            pub fn record(self, outcome: Outcome) {
+                self.0.record(outcome);
             }
 
             /// Settles with any outcome, and tells more about it if it is a failure.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Inner;
 use crate::classify::Classify;
-use crate::permit::Permit;
+use crate::permit::{AsInner, Lent};
 use crate::{Error, Kind, Outcome};
 
 pin_project! {
@@ -16,41 +16,16 @@ pin_project! {
     /// [`call_async`](crate::CircuitBreaker::call_async).
     #[must_use = "futures do nothing unless polled"]
     pub struct GuardedCall<'a, F, C> {
-        breaker: &'a Inner,
         classify: C,
-        stage: Stage<'a>,
         #[pin]
-        call: F,
-        #[pin]
-        timer: Timer,
-    }
-}
-
-enum Stage<'a> {
-    /// Not polled yet.
-    New,
-    /// Let through, and found pending.
-    Running(Parked<'a>),
-    /// Ready.
-    Done,
-}
-
-/// The permit of a call that is not being polled. If it is dropped, the call was cancelled, even
-/// while the thread unwinds: its own callee is not what panicked.
-struct Parked<'a>(Option<Permit<'a>>);
-
-impl Drop for Parked<'_> {
-    fn drop(&mut self) {
-        if let Some(permit) = self.0.take() {
-            permit.neutral();
-        }
+        guarded: Guarded<&'a Inner, F>,
     }
 }
 
 impl<'a, F, C> GuardedCall<'a, F, C> {
     #[inline]
     pub(super) fn new(breaker: &'a Inner, call: F, classify: C) -> GuardedCall<'a, F, C> {
-        GuardedCall { breaker, classify, stage: Stage::New, call, timer: Timer::new() }
+        GuardedCall { classify, guarded: Guarded::new(Stage::New(breaker), call) }
     }
 }
 
@@ -64,11 +39,74 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let classify = this.classify;
+        this.guarded
+            .poll_with(cx, |result| (classify.classify(&result), result.map_err(Error::Inner)))
+    }
+}
+
+// ===== what every guarded call does =====
+
+pin_project! {
+    /// A call, its permit and its bounds: what the futures of `call_async` and of the tower service
+    /// have in common. They differ in how they hold the breaker.
+    pub(crate) struct Guarded<B: AsInner, F> {
+        stage: Stage<B>,
+        #[pin]
+        call: F,
+        #[pin]
+        timer: Timer,
+    }
+}
+
+enum Stage<B: AsInner> {
+    /// Not polled yet, and not let through.
+    New(B),
+    /// Let through, and not being polled.
+    Running(Parked<B>),
+    /// Ready.
+    Done,
+}
+
+/// The permit of a call that is not being polled. If it is dropped, the call was cancelled, even
+/// while the thread unwinds: its own callee is not what panicked.
+struct Parked<B: AsInner>(Option<Lent<B>>);
+
+impl<B: AsInner> Drop for Parked<B> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.0.take() {
+            permit.record(Outcome::Neutral);
+        }
+    }
+}
+
+impl<B: AsInner, F> Guarded<B, F> {
+    #[inline]
+    fn new(stage: Stage<B>, call: F) -> Guarded<B, F> {
+        Guarded { stage, call, timer: Timer::new() }
+    }
+
+    /// A call that has been let through.
+    #[cfg(feature = "tower")]
+    pub(crate) fn admitted(permit: Lent<B>, call: F) -> Guarded<B, F> {
+        Guarded::new(Stage::Running(Parked(Some(permit))), call)
+    }
+}
+
+impl<B: AsInner, F: Future> Guarded<B, F> {
+    /// Polls the call; `judge` says what its result is to the breaker, and what to the caller.
+    #[inline]
+    pub(crate) fn poll_with<T, E>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
+    ) -> Poll<Result<T, Error<E>>> {
+        let this = self.project();
         // An executor may drop a future long after its poll panicked, when the panic is no longer
         // to be seen. So the permit leaves the future while user code runs: unwinding drops it.
         let permit = match std::mem::replace(this.stage, Stage::Done) {
-            Stage::New => match this.breaker.admit(None) {
-                Ok(claim) => Some(Permit::new(this.breaker, claim)),
+            Stage::New(breaker) => match breaker.inner().admit(None) {
+                Ok(claim) => Some(Lent::new(breaker, claim)),
                 Err(rejected) => return Poll::Ready(Err(Error::Rejected(rejected))),
             },
             Stage::Running(mut parked) => parked.0.take(),
@@ -78,10 +116,11 @@ where
             panic!("a guarded call was polled after it was ready");
         };
         if let Poll::Ready(result) = this.call.poll(cx) {
-            permit.record(this.classify.classify(&result));
-            return Poll::Ready(result.map_err(Error::Inner));
+            let (outcome, result) = judge(result);
+            permit.record(outcome);
+            return Poll::Ready(result);
         }
-        if this.timer.poll_timeout(this.breaker, &mut permit, cx).is_ready() {
+        if this.timer.poll_timeout(&mut permit, cx).is_ready() {
             permit.record(Outcome::failure(Kind::Timeout));
             return Poll::Ready(Err(Error::TimedOut));
         }
@@ -111,14 +150,15 @@ impl Timer {
     }
 
     /// Ready when the timeout has passed. On the way there marks the call slow.
-    fn poll_timeout(
+    fn poll_timeout<B: AsInner>(
         self: Pin<&mut Timer>,
-        breaker: &Inner,
-        permit: &mut Permit<'_>,
+        permit: &mut Lent<B>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let mut this = self.project();
-        if !*this.set {
+        if !*this.set
+            && let Some(breaker) = permit.breaker()
+        {
             *this.set = true;
             let (slow, timeout) = (breaker.hot.slow_after(), breaker.hot.timeout());
             if slow.is_some() || timeout.is_some() {

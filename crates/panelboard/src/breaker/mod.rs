@@ -17,6 +17,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tower")]
+pub(crate) use call::Guarded;
 #[cfg(feature = "tokio")]
 pub use call::GuardedCall;
 pub(crate) use inner::Inner;
@@ -24,7 +26,11 @@ pub(crate) use inner::Inner;
 use crate::classify::{Classify, OkOrErr};
 use crate::clock::Clock;
 use crate::event::{Bus, Order, Subscription};
+#[cfg(feature = "tower")]
+use crate::permit::Lent;
 use crate::permit::{OwnedPermit, Permit};
+#[cfg(feature = "tower")]
+use crate::policy::circuit_breaker::CircuitBreakerLayer;
 use crate::{Command, Error, Name, PhaseName, Rejected, Settings, Snapshot};
 
 /// A circuit breaker: a cheap handle, to be cloned and shared between threads and tasks.
@@ -219,6 +225,20 @@ impl CircuitBreaker {
     pub fn try_acquire_owned(&self, lease: Option<Duration>) -> Result<OwnedPermit, Rejected> {
         let claim = self.inner.admit(lease)?;
         Ok(OwnedPermit::new(Arc::clone(&self.inner), claim))
+    }
+
+    /// A permit that takes this handle along.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(crate) fn into_lent(self) -> Result<Lent<Arc<Inner>>, Rejected> {
+        let claim = self.inner.admit(None)?;
+        Ok(Lent::new(self.inner, claim))
+    }
+
+    /// A [tower layer](crate::policy::circuit_breaker) that guards a service with this breaker.
+    #[cfg(feature = "tower")]
+    pub fn layer(&self) -> CircuitBreakerLayer {
+        CircuitBreakerLayer::new(self.clone())
     }
 
     /// The name.

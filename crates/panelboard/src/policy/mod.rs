@@ -8,18 +8,27 @@
 //! What each decides is a pure function of `panelboard-core`. Each is a folder here: what it is
 //! (`mod.rs`), its tower layer (`layer.rs`) and its future (`future.rs`).
 
+pub mod bulkhead;
+#[cfg(feature = "tower")]
+pub mod circuit_breaker;
+pub mod concurrency_limit;
 pub mod deadline;
+#[cfg(feature = "tower")]
+pub mod fallback;
 #[cfg(feature = "tower")]
 pub mod hedge;
 mod judge;
 #[cfg(feature = "tower")]
 mod lift;
+pub mod rate_limit;
 mod repeat;
 pub mod retry;
 pub mod retry_budget;
 mod sleeper;
 #[cfg(feature = "tower")]
 pub mod timeout;
+#[cfg(feature = "tower")]
+mod weigh;
 
 #[cfg(feature = "tower")]
 pub use lift::{Lift, LiftFuture};

@@ -1,0 +1,81 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::breaker::{Guarded, Inner};
+use crate::permit::Lent;
+use crate::policy::weigh::weigh;
+use crate::{Classify, Error, Rejected};
+
+pin_project! {
+    /// The future of [`CircuitBreakerService`](super::CircuitBreakerService).
+    ///
+    /// # Cancel safety
+    /// Dropping it abandons the call: that is neutral (and slow, if it had passed the slow bound),
+    /// and a probe's slot comes back.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct CircuitBreakerFuture<F, C> {
+        classify: C,
+        #[pin]
+        stage: Stage<F>,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F> {
+        Refused { rejected: Option<Rejected> },
+        Unguarded { #[pin] call: F },
+        Guarded { #[pin] call: Guarded<Arc<Inner>, F> },
+    }
+}
+
+impl<F, C> CircuitBreakerFuture<F, C> {
+    pub(super) fn refused(rejected: Rejected, classify: C) -> CircuitBreakerFuture<F, C> {
+        CircuitBreakerFuture { classify, stage: Stage::Refused { rejected: Some(rejected) } }
+    }
+
+    pub(super) fn unguarded(call: F, classify: C) -> CircuitBreakerFuture<F, C> {
+        CircuitBreakerFuture { classify, stage: Stage::Unguarded { call } }
+    }
+
+    pub(super) fn guarded(
+        permit: Lent<Arc<Inner>>,
+        call: F,
+        classify: C,
+    ) -> CircuitBreakerFuture<F, C> {
+        let call = Guarded::admitted(permit, call);
+        CircuitBreakerFuture { classify, stage: Stage::Guarded { call } }
+    }
+}
+
+impl<F, C, T, E> Future for CircuitBreakerFuture<F, C>
+where
+    F: Future<Output = Result<T, Error<E>>>,
+    C: Classify<T, E>,
+{
+    type Output = Result<T, Error<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.stage.project() {
+            StageProj::Guarded { call } => {
+                call.poll_with(cx, |result| weigh(this.classify, result))
+            }
+            StageProj::Unguarded { call } => call.poll(cx),
+            StageProj::Refused { rejected } => match rejected.take() {
+                Some(rejected) => Poll::Ready(Err(Error::Rejected(rejected))),
+                None => panic!("a refused call was polled after it was ready"),
+            },
+        }
+    }
+}
+
+impl<F, C> fmt::Debug for CircuitBreakerFuture<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerFuture").finish_non_exhaustive()
+    }
+}

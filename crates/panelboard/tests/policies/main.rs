@@ -1,0 +1,10 @@
+//! Policies as users and tower see them. Time is paused.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bulkhead;
+mod circuit_breaker;
+mod concurrency_limit;
+mod fallback;
+mod rate_limit;
