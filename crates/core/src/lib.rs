@@ -19,6 +19,7 @@
 //! | [`retry`], [`retry_budget`] | whether to try again |
 //! | [`hedge`], [`latency`] | whether to try a second time meanwhile |
 //! | [`gcra`], [`bulkhead`], [`concurrency`] | the policies around a breaker: how often, how many at once |
+//! | [`stack`] | what does not go together among them |
 //! | [`settings`], [`presets`] | the checked numbers all of the above read |
 //! | [`machine`] | the reference breaker: all of it in plain values |
 //!
@@ -56,6 +57,7 @@ pub mod rollup;
 pub mod round;
 pub mod rules;
 pub mod settings;
+pub mod stack;
 pub mod state;
 pub mod throttle;
 mod time;
