@@ -6,9 +6,14 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use allocation_counter::measure;
+use panelboard::policy::bulkhead::Bulkhead;
+use panelboard::policy::concurrency_limit::ConcurrencyLimit;
 use panelboard::policy::deadline::DeadlineService;
+use panelboard::policy::fallback::Fallback;
 use panelboard::policy::hedge::{Hedge, HedgeService, HedgeSettings};
+use panelboard::policy::rate_limit::RateLimit;
 use panelboard::policy::retry::{Retry, RetryService, RetrySettings};
+use panelboard::policy::stack::Stack;
 use panelboard::policy::timeout::TimeoutLayer;
 use panelboard::{CircuitBreaker, Command, Settings, SettingsBuilder};
 use tower::{Layer, Service, service_fn};
@@ -143,4 +148,63 @@ fn policies_allocate_nothing() {
     work();
     let info = measure(|| (0..1_000).for_each(|_| work()));
     assert_eq!(info.count_total, 0);
+}
+
+/// A stack of policies, called as a tower service and as a function; none of its futures is boxed.
+#[test]
+fn a_stacked_call_allocates_nothing() {
+    let second = Duration::from_secs(1);
+    let stack = Stack::builder("lean")
+        .rate_limit(RateLimit::new(1_000_000, second, 1_000_000).unwrap())
+        .deadline(60 * second)
+        .retry(Retry::new(RetrySettings::default()))
+        .bulkhead(Bulkhead::with_queue(10, 10, second).unwrap())
+        .concurrency_limit(ConcurrencyLimit::default())
+        .circuit_breaker(CircuitBreaker::new("lean", Settings::default()))
+        .timeout(second)
+        .fallback(Fallback::value(0))
+        .build()
+        .unwrap();
+    let mut service = stack.layer().layer(service_fn(|n: u32| async move {
+        tokio::task::yield_now().await;
+        Ok::<_, ()>(n)
+    }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut by_service = || {
+        assert!(service.poll_ready(&mut context).is_ready());
+        let mut call = pin!(service.call(7));
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(call.as_mut().poll(&mut context).is_ready());
+    };
+    by_service();
+    assert_eq!(measure(by_service).count_total, 0);
+    let by_function = || {
+        let call = pin!(stack.call_async(|| ready(Ok::<_, ()>(7))));
+        assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    };
+    by_function();
+    assert_eq!(measure(by_function).count_total, 0);
+    let blocking = || assert_eq!(stack.call(|| Ok::<_, ()>(7)), Ok(7));
+    blocking();
+    assert_eq!(measure(blocking).count_total, 0);
+}
+
+/// Nor does a call that has to queue: its place is in room that was made beforehand.
+#[test]
+fn a_call_in_the_queue_of_a_bulkhead_allocates_nothing() {
+    let bulkhead = Bulkhead::with_queue(1, 10, Duration::from_secs(60)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let queue = || {
+        let place = bulkhead.try_enter().unwrap();
+        let mut wait = pin!(bulkhead.enter());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        drop(place);
+        assert!(wait.as_mut().poll(&mut context).is_ready());
+    };
+    queue();
+    assert_eq!(measure(queue).count_total, 0);
 }

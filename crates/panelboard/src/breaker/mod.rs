@@ -31,6 +31,7 @@ use crate::permit::Lent;
 use crate::permit::{OwnedPermit, Permit};
 #[cfg(feature = "tower")]
 use crate::policy::circuit_breaker::CircuitBreakerLayer;
+use crate::sync::lock;
 use crate::{Command, Error, Name, PhaseName, Rejected, Settings, Snapshot};
 
 /// A circuit breaker: a cheap handle, to be cloned and shared between threads and tasks.
@@ -244,6 +245,11 @@ impl CircuitBreaker {
     /// The name.
     pub fn name(&self) -> &Name {
         self.inner.name()
+    }
+
+    /// What it runs on.
+    pub fn settings(&self) -> Settings {
+        *lock(&self.inner.cold).settings
     }
 
     /// The phase as calls last found it. Costs one load; unlike a snapshot it does not notice that

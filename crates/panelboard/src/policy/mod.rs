@@ -26,7 +26,10 @@ pub mod retry;
 pub mod retry_budget;
 mod sleeper;
 #[cfg(feature = "tower")]
+pub mod stack;
+#[cfg(feature = "tower")]
 pub mod timeout;
+mod wait;
 #[cfg(feature = "tower")]
 mod weigh;
 

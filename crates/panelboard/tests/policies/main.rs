@@ -8,3 +8,4 @@ mod circuit_breaker;
 mod concurrency_limit;
 mod fallback;
 mod rate_limit;
+mod stack;

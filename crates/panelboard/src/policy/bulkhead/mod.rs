@@ -21,8 +21,7 @@ mod wait;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
-use std::thread::Thread;
+use std::task::Waker;
 use std::time::Duration;
 
 use panelboard_core::bulkhead::Room;
@@ -35,6 +34,7 @@ use line::{Came, Line};
 #[cfg(feature = "tokio")]
 pub use wait::Enter;
 
+use crate::policy::wait::unparker;
 use crate::{Clock, Error, SettingsError};
 
 /// A bulkhead: a cheap handle, to be cloned and shared. All clones count together, sync and async.
@@ -143,7 +143,7 @@ impl Bulkhead {
     /// # Errors
     /// At once when the queue is full, and after `max_wait`.
     pub fn enter_blocking(&self) -> Result<BulkheadPermit, BulkheadFull> {
-        enter_blocking(Arc::clone(&self.line)).map(BulkheadPermit)
+        enter_blocking(Arc::clone(&self.line), None).map(BulkheadPermit)
     }
 
     /// Makes a call when there is a place, and blocks the thread for up to `max_wait` until there
@@ -155,8 +155,18 @@ impl Bulkhead {
     /// # Panics
     /// When `call` does; its place is free again.
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>> {
-        let _seat = enter_blocking(&*self.line)?;
+        let _seat = self.sit(None)?;
         call().map_err(Error::Inner)
+    }
+
+    /// A place that is held no longer than this handle.
+    pub(crate) fn sit(&self, left: Option<Duration>) -> Result<impl Sized, BulkheadFull> {
+        enter_blocking(&*self.line, left)
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn room(&self) -> Room {
+        self.line.room
     }
 
     /// Calls under way at most.
@@ -214,12 +224,17 @@ fn come<L: Deref<Target = Line>>(
     }
 }
 
-fn enter_blocking<L: Deref<Target = Line>>(line: L) -> Result<Seat<L>, BulkheadFull> {
+/// Goes in, or blocks the thread for `max_wait`, or up to `left` if that is shorter.
+fn enter_blocking<L: Deref<Target = Line>>(
+    line: L,
+    left: Option<Duration>,
+) -> Result<Seat<L>, BulkheadFull> {
     if line.enter() {
         return Ok(Seat(line));
     }
     let max_wait = line.room.max_wait();
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let max_wait = left.map_or(max_wait, |left| left.min(max_wait));
+    let waker = unparker();
     let mut waiting = match come(line, Some(waker.clone()))? {
         Arrived::In(seat) => return Ok(seat),
         Arrived::Waits(waiting) => waiting,
@@ -236,14 +251,6 @@ fn enter_blocking<L: Deref<Target = Line>>(line: L) -> Result<Seat<L>, BulkheadF
             return Err(BulkheadFull);
         }
         std::thread::park_timeout(left);
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }
 

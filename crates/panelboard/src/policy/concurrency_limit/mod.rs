@@ -55,7 +55,7 @@ pub struct ConcurrencyLimit {
 }
 
 /// What all handles share.
-struct Shared {
+pub(crate) struct Shared {
     bounds: Bounds,
     clock: Clock,
     in_flight: AtomicU64,
@@ -77,7 +77,7 @@ pub struct ConcurrencyPermit(Slot<Arc<Shared>>);
 pub struct LimitReached;
 
 /// A call in flight.
-struct Slot<L: Deref<Target = Shared>> {
+pub(crate) struct Slot<L: Deref<Target = Shared>> {
     shared: L,
     started: Tick,
     sign: Sign,
@@ -147,10 +147,20 @@ impl ConcurrencyLimit {
         call: impl FnOnce() -> Result<T, E>,
         classify: impl Classify<T, E>,
     ) -> Result<T, Error<E>> {
-        let slot = Slot::take(&*self.shared)?;
+        let slot = self.slot()?;
         let result = call();
         slot.record(classify.classify(&result));
         result.map_err(Error::Inner)
+    }
+
+    /// A permit that is held no longer than this handle.
+    pub(crate) fn slot(&self) -> Result<Slot<&Shared>, LimitReached> {
+        Slot::take(&*self.shared)
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.shared.bounds
     }
 
     /// Calls that may be under way now.
@@ -243,7 +253,7 @@ impl<L: Deref<Target = Shared>> Slot<L> {
         Ok(Slot { shared, started, sign: Sign::Nothing })
     }
 
-    fn record(mut self, outcome: Outcome) {
+    pub(crate) fn record(mut self, outcome: Outcome) {
         self.sign = sign(outcome);
     }
 }

@@ -29,10 +29,18 @@ pin_project! {
     /// has been dropped already.
     #[must_use = "futures do nothing unless polled"]
     pub struct DeadlineFuture<F> {
-        deadline: Deadline,
         #[pin]
-        // `None`: it had passed before the call was made.
-        inner: Option<Timeout<F>>,
+        stage: Stage<F>,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F> {
+        // It passed before the call was made, or while it was; or the call has ended.
+        Over,
+        Free { #[pin] call: F },
+        Bounded { deadline: Deadline, #[pin] call: Timeout<F> },
     }
 }
 
@@ -42,12 +50,16 @@ impl<F: Future> DeadlineFuture<F> {
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
     pub fn new(deadline: Deadline, call: F) -> DeadlineFuture<F> {
-        let inner = tokio::time::timeout(deadline.remaining(), call);
-        DeadlineFuture { deadline, inner: Some(inner) }
+        let call = tokio::time::timeout(deadline.remaining(), call);
+        DeadlineFuture { stage: Stage::Bounded { deadline, call } }
     }
 
-    pub(super) fn refused(deadline: Deadline) -> DeadlineFuture<F> {
-        DeadlineFuture { deadline, inner: None }
+    pub(super) fn free(call: F) -> DeadlineFuture<F> {
+        DeadlineFuture { stage: Stage::Free { call } }
+    }
+
+    pub(super) fn refused() -> DeadlineFuture<F> {
+        DeadlineFuture { stage: Stage::Over }
     }
 }
 
@@ -58,23 +70,23 @@ where
     type Output = Result<T, Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Ready(Err(Error::DeadlineExceeded));
-        };
-        let result = {
-            let _entered = scope::enter(this.deadline);
-            ready!(inner.poll(cx))
+        let mut stage = self.project().stage;
+        let result = match stage.as_mut().project() {
+            StageProj::Over => return Poll::Ready(Err(Error::DeadlineExceeded)),
+            StageProj::Free { call } => return call.poll(cx),
+            StageProj::Bounded { deadline, call } => {
+                let _entered = scope::enter(deadline);
+                ready!(call.poll(cx))
+            }
         };
         // What the call still holds is given back now, not when somebody drops this future.
-        this.inner.set(None);
+        stage.set(Stage::Over);
         Poll::Ready(result.unwrap_or(Err(Error::DeadlineExceeded)))
     }
 }
 
 impl<F> fmt::Debug for DeadlineFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let deadline = &self.deadline;
-        f.debug_struct("DeadlineFuture").field("deadline", deadline).finish_non_exhaustive()
+        f.debug_struct("DeadlineFuture").finish_non_exhaustive()
     }
 }

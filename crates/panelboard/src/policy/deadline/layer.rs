@@ -37,7 +37,7 @@ pub struct DeadlineLayer {
 #[derive(Copy, Clone, Debug)]
 pub struct DeadlineService<S> {
     inner: S,
-    budget: Duration,
+    budget: Option<Duration>,
 }
 
 // ===== impl DeadlineLayer =====
@@ -60,9 +60,9 @@ impl<S> Layer<S> for DeadlineLayer {
 // ===== impl DeadlineService =====
 
 impl<S> DeadlineService<S> {
-    /// Around a service that already has the policies' error.
-    pub fn new(budget: Duration, inner: S) -> DeadlineService<S> {
-        DeadlineService { inner, budget }
+    /// Around a service that already has the policies' error. Without a budget, only passes on.
+    pub fn new(budget: impl Into<Option<Duration>>, inner: S) -> DeadlineService<S> {
+        DeadlineService { inner, budget: budget.into() }
     }
 }
 
@@ -81,9 +81,12 @@ where
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
     fn call(&mut self, request: Request) -> Self::Future {
-        let own = Deadline::after(self.budget);
+        let Some(budget) = self.budget else {
+            return DeadlineFuture::free(self.inner.call(request));
+        };
+        let own = Deadline::after(budget);
         let deadline = match Deadline::current() {
-            Some(current) if current.has_passed() => return DeadlineFuture::refused(current),
+            Some(current) if current.has_passed() => return DeadlineFuture::refused(),
             Some(current) => own.nearer(current),
             None => own,
         };

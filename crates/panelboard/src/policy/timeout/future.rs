@@ -28,7 +28,15 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TimeoutFuture<F> {
         #[pin]
-        inner: Timeout<F>,
+        stage: Stage<F>,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F> {
+        Free { #[pin] call: F },
+        Bounded { #[pin] call: Timeout<F> },
     }
 }
 
@@ -38,7 +46,12 @@ impl<F: Future> TimeoutFuture<F> {
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
     pub fn new(timeout: Duration, call: F) -> TimeoutFuture<F> {
-        TimeoutFuture { inner: tokio::time::timeout(timeout, call) }
+        let call = tokio::time::timeout(timeout, call);
+        TimeoutFuture { stage: Stage::Bounded { call } }
+    }
+
+    pub(super) fn free(call: F) -> TimeoutFuture<F> {
+        TimeoutFuture { stage: Stage::Free { call } }
     }
 }
 
@@ -49,8 +62,12 @@ where
     type Output = Result<T, Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.project().inner.poll(cx));
-        Poll::Ready(result.unwrap_or(Err(Error::TimedOut)))
+        match self.project().stage.project() {
+            StageProj::Free { call } => call.poll(cx),
+            StageProj::Bounded { call } => {
+                Poll::Ready(ready!(call.poll(cx)).unwrap_or(Err(Error::TimedOut)))
+            }
+        }
     }
 }
 

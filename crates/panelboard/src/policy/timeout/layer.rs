@@ -34,7 +34,7 @@ pub struct TimeoutLayer {
 #[derive(Copy, Clone, Debug)]
 pub struct TimeoutService<S> {
     inner: S,
-    timeout: Duration,
+    timeout: Option<Duration>,
 }
 
 // ===== impl TimeoutLayer =====
@@ -57,9 +57,9 @@ impl<S> Layer<S> for TimeoutLayer {
 // ===== impl TimeoutService =====
 
 impl<S> TimeoutService<S> {
-    /// Around a service that already has the policies' error.
-    pub fn new(timeout: Duration, inner: S) -> TimeoutService<S> {
-        TimeoutService { inner, timeout }
+    /// Around a service that already has the policies' error. Without a timeout, only passes on.
+    pub fn new(timeout: impl Into<Option<Duration>>, inner: S) -> TimeoutService<S> {
+        TimeoutService { inner, timeout: timeout.into() }
     }
 }
 
@@ -78,6 +78,10 @@ where
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
     fn call(&mut self, request: Request) -> Self::Future {
-        TimeoutFuture::new(self.timeout, self.inner.call(request))
+        let call = self.inner.call(request);
+        match self.timeout {
+            Some(timeout) => TimeoutFuture::new(timeout, call),
+            None => TimeoutFuture::free(call),
+        }
     }
 }
