@@ -16,9 +16,11 @@ pub const SHARES: [Ratio; 3] = const {
 /// notices a ramp. No rate from before the outage is needed for that.
 pub const FREE_PER_SECOND: u64 = 5;
 
-/// During a ramp the rate rules wait for this part of `min_calls` only: traffic is thin, and a
-/// relapse should be noticed soon.
-pub const MIN_CALLS_DIVISOR: u32 = 4;
+/// During a ramp the rate rules wait for a quarter of `min_calls` only: traffic is thin, and a
+/// relapse should be noticed soon. But one call is no rate, unless it is configured to be one.
+pub fn min_calls(configured: u32) -> u32 {
+    (configured / 4).max(2).min(configured)
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 

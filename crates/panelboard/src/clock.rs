@@ -79,11 +79,10 @@ impl Clock {
     }
 
     /// Blocks the thread for so long. On a manual clock that time passes at once.
-    #[expect(clippy::disallowed_methods, reason = "this module is where time is met")]
     pub(crate) fn sleep(&self, wait: Duration) {
         match &self.0 {
             Source::Manual(manual) => manual.advance(wait),
-            _ => std::thread::sleep(wait),
+            _ => sleep(wait),
         }
     }
 
@@ -98,6 +97,12 @@ impl Clock {
             false => wall.checked_sub(now.since(tick)).unwrap_or(wall),
         }
     }
+}
+
+/// Blocks the thread: the one place that puts it to sleep.
+#[expect(clippy::disallowed_methods, reason = "this module is where time is met")]
+pub(crate) fn sleep(wait: Duration) {
+    std::thread::sleep(wait);
 }
 
 /// The wall clock, for display, and for dates that others send.

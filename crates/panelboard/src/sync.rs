@@ -116,6 +116,21 @@ pub(crate) mod atomic {
                     self.0.fetch_max(value, order)
                 }
 
+                pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                    turn();
+                    self.0.fetch_sub(value, order)
+                }
+
+                pub(crate) fn fetch_update(
+                    &self,
+                    success: Ordering,
+                    failure: Ordering,
+                    next: impl FnMut($int) -> Option<$int>,
+                ) -> Result<$int, $int> {
+                    turn();
+                    self.0.fetch_update(success, failure, next)
+                }
+
                 pub(crate) fn compare_exchange(
                     &self,
                     current: $int,

@@ -85,7 +85,7 @@ impl State {
     pub fn judged_by(&self, settings: &Settings, now: Tick) -> Settings {
         let mut judged = *settings;
         if self.ramping(settings, now).is_some() {
-            judged.min_calls = (settings.min_calls / ramp::MIN_CALLS_DIVISOR).max(1);
+            judged.min_calls = ramp::min_calls(settings.min_calls);
         }
         judged
     }

@@ -3,10 +3,57 @@
 //! Outer to inner, whoever puts them together: `Fallback ▸ RateLimit ▸ Deadline ▸ Retry | Hedge ▸
 //! Bulkhead ▸ ConcurrencyLimit ▸ CircuitBreaker ▸ Timeout ▸ service`. The breaker stands next to
 //! the dependency with only the attempt timeout inside, so what it sees is the dependency's
-//! behaviour.
+//! behaviour. A [`Stack`](stack::Stack) puts them in that order and checks that they go together:
 //!
-//! What each decides is a pure function of `panelboard-core`. Each is a folder here: what it is
-//! (`mod.rs`), its tower layer (`layer.rs`) and its future (`future.rs`).
+//! ```
+//! use std::time::Duration;
+//! use panelboard::policy::{bulkhead::Bulkhead, retry::{Retry, RetrySettings}, stack::Stack};
+//! use panelboard::{CircuitBreaker, Settings};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let users = Stack::builder("users")
+//!     .deadline(Duration::from_secs(10))
+//!     .retry(Retry::new(RetrySettings::default()))
+//!     .bulkhead(Bulkhead::with_queue(20, 100, Duration::from_secs(1))?)
+//!     .circuit_breaker(CircuitBreaker::new("users", Settings::default()))
+//!     .timeout(Duration::from_secs(2))
+//!     .build()?;
+//! let service = users.layer().layer(service_fn(|id: u32| async move {
+//!     Ok::<_, std::io::Error>(format!("user {id}"))
+//! }));
+//! assert_eq!(service.oneshot(7).await?, "user 7");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | policy | refuses with | decided in `panelboard-core` by |
+//! | --- | --- | --- |
+//! | [`fallback`]: what to answer when there is no answer | – | – |
+//! | [`rate_limit`]: so many calls a period | `RateLimited` | `gcra` |
+//! | [`deadline`]: how long the whole call may take | `DeadlineExceeded` | – |
+//! | [`retry`]: again after a failure, within a [budget](retry_budget) | – | `retry`, `retry_budget` |
+//! | [`hedge`]: a second time meanwhile | – | `hedge`, `latency` |
+//! | [`bulkhead`]: so many at once, so many more in a queue | `BulkheadFull` | `bulkhead` |
+//! | [`concurrency_limit`]: as many at once as the dependency can take | `LimitReached` | `concurrency` |
+//! | [`circuit_breaker`]: whether to ask at all | `Rejected` | all the rest |
+//! | [`timeout`]: how long one attempt may take | `TimedOut` | – |
+//!
+//! Each is by itself of use, too: an object that is a cheap handle, with methods for calls that
+//! block (as far as that makes sense), and a tower layer. A layer by itself goes around any service,
+//! and lifts its error into [`Error`](crate::Error). Where two stand around each other, the outer
+//! one has the inner one's error inside; [`Error::flatten`](crate::Error::flatten) makes one of
+//! them. The services' own constructors (`…Service::new`) take a service whose error is
+//! [`Error`](crate::Error) already, and that is how a stack has but one.
+//!
+//! # What all of them keep to
+//! - What one of them refuses is never evidence against the dependency to another.
+//! - `poll_ready` is the inner service's own; a policy refuses in `call`. Readiness is not carried by
+//!   a clone.
+//! - Futures are named types; nothing is boxed, spawned or, once warm, allocated. Dropping one at
+//!   any poll gives back all that it holds; what cannot be taken back is said under *Cancel safety*.
+//! - User code (classifiers, fallbacks, predicates, wakers) runs when nothing is locked.
 
 pub mod bulkhead;
 #[cfg(feature = "tower")]

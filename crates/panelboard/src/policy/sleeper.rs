@@ -1,4 +1,4 @@
-//! The one place that puts a thread to sleep.
+//! How a thread waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use std::time::Duration;
 pub(crate) type Sleeper = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// The system's.
-#[expect(clippy::disallowed_methods, reason = "this module is where threads sleep")]
 pub(crate) fn system() -> Sleeper {
-    Arc::new(std::thread::sleep)
+    Arc::new(crate::clock::sleep)
 }

@@ -1,22 +1,11 @@
 //! What the tests of several policies use.
 
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
-
 use panelboard::{CircuitBreaker, Clock, Settings};
-use tokio::time::advance;
 use tokio_test::task;
 use tower::Service;
 use tower_test::mock::{Handle, Mock, pair};
 
-pub(crate) fn millis(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-pub(crate) fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
+pub(crate) use crate::shared::{cancel_at_every_poll as dropped_at_each_poll, millis, secs};
 
 /// A breaker on tokio's clock that opens on the second failure in a row.
 pub(crate) fn guarded() -> CircuitBreaker {
@@ -53,34 +42,4 @@ where
     let (result, ()) = tokio::join!(call, answer);
     assert_eq!(result.unwrap(), 14);
     assert!(!ask(&mut service), "and is not ready for the next");
-}
-
-/// Drops a call after each number of polls that it can be polled, and checks what is left behind.
-/// Between polls time moves on by `step`.
-pub(crate) async fn dropped_at_each_poll<F: Future>(
-    step: Duration,
-    mut call: impl FnMut() -> F,
-    mut left_behind: impl FnMut(usize),
-) -> usize {
-    for polls in 0.. {
-        let mut ended = false;
-        {
-            let mut call: Pin<&mut F> = pin!(call());
-            for _ in 0..polls {
-                let polled = std::future::poll_fn(|cx: &mut Context<'_>| {
-                    Poll::Ready(call.as_mut().poll(cx).is_ready())
-                });
-                if polled.await {
-                    ended = true;
-                    break;
-                }
-                advance(step).await;
-            }
-        }
-        left_behind(polls);
-        if ended {
-            return polls;
-        }
-    }
-    unreachable!("the range has no end")
 }
