@@ -1,8 +1,7 @@
-//! Waiting on a thread that may be blocked.
+//! Waking a thread that waits.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::thread::Thread;
 
 struct Unpark(Thread);
@@ -16,21 +15,4 @@ impl Wake for Unpark {
 /// Wakes this thread where it is parked.
 pub(crate) fn unparker() -> Waker {
     Waker::from(Arc::new(Unpark(std::thread::current())))
-}
-
-/// Runs a future to its end.
-#[cfg(feature = "tower")]
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    // Most are ready at once, and then nobody has to be woken.
-    if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return output;
-    }
-    let waker = unparker();
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        std::thread::park();
-    }
 }

@@ -184,7 +184,9 @@ mod loom {
     /// the end nobody is.
     #[test]
     fn places_that_change_hands_are_neither_lost_nor_doubled() {
-        ::loom::model(|| {
+        let mut builder = ::loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
             let line = line(1, 2);
             let inside = Arc::new(AtomicU32::new(0));
             let visit = |line: &Line, inside: &AtomicU32, patient: bool| {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tower_service::Service;
 
+use super::block_on::block_on;
 use super::{Attempts, BlockingAttempts, Guarded, Stack, Stacked};
 use crate::policy::concurrency_limit::ConcurrencyLimit;
 use crate::policy::deadline::Deadline;
 use crate::policy::fallback::{Answer, AskedFuture, Standby};
-use crate::policy::wait::block_on;
 use crate::policy::weigh::weigh;
 use crate::{Classify, Error};
 

@@ -24,6 +24,7 @@
 //! [`Retry`]: super::retry::Retry
 
 mod attempts;
+mod block_on;
 mod builder;
 mod call;
 mod error;
