@@ -69,7 +69,14 @@ where
                     return Poll::Ready(result);
                 }
                 StageProj::Queued { held, queue } => {
-                    let seat = ready!(queue.poll_seat(cx))?;
+                    let seat = match ready!(queue.poll_seat(cx)) {
+                        Ok(seat) => seat,
+                        Err(full) => {
+                            // The service that waited along may hold something, being ready.
+                            stage.set(Stage::Done);
+                            return Poll::Ready(Err(full.into()));
+                        }
+                    };
                     let Some((mut service, request)) = held.take() else {
                         panic!("a queued call was polled after it panicked");
                     };

@@ -185,7 +185,7 @@ mod loom {
     #[test]
     fn places_that_change_hands_are_neither_lost_nor_doubled() {
         let mut builder = ::loom::model::Builder::new();
-        builder.preemption_bound = Some(2);
+        builder.preemption_bound = Some(3);
         builder.check(|| {
             let line = line(1, 2);
             let inside = Arc::new(AtomicU32::new(0));
