@@ -51,7 +51,7 @@ pub struct State {
     over: Option<Override>,
     pace: Pace,
     /// Of this closed phase, if it followed a recovery and the ramp is not known to be over.
-    ramp: Option<Ramp>,
+    ramp: Option<Box<Ramp>>,
     /// Of this closed phase, once a call has asked under a throttle.
     demand: Option<Box<Demand>>,
     /// The backoff exponent.
@@ -489,7 +489,7 @@ impl State {
         self.generation += 1;
         self.entered = at;
         self.succeeded = false;
-        self.ramp = matches!(cause, Cause::ProbesSucceeded).then(|| Ramp::new(at));
+        self.ramp = matches!(cause, Cause::ProbesSucceeded).then(|| Box::new(Ramp::new(at)));
         self.demand = None;
         let (to, generation) = (self.phase(), self.generation);
         log.push(Change::Phase(Transition { from, to, generation, at, cause }));

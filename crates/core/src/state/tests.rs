@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use crate::rollup::Children;
 use crate::rules::Thresholds;
-use crate::{Jitter, Kind, Rule, SettingsBuilder, Tally};
+use crate::{Jitter, Kind, Ratio, Rule, SettingsBuilder, Tally};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -266,6 +266,61 @@ fn a_breaker_that_awaits_health_says_when_to_come_back() {
         assert!(subject.state.awaits_health(&subject.settings, at(now)));
     }
     assert!(matches!(subject.acquire(at(70)).role, Role::Probe(_)));
+    // No later than real calls probe without a report: 30 s after the wait.
+    let mut frequent = gated();
+    frequent.settings = builder().health_check(secs(7)).build().unwrap();
+    assert_eq!(frequent.state.refuses_until(&frequent.settings, at(34)), Some(at(35)));
+}
+
+/// A wait that is made longer when it was over already has its end where it is now.
+#[test]
+fn b4_a_report_from_before_a_longer_wait_does_not_shorten_it() {
+    let mut subject = gated();
+    assert_eq!(report(&mut subject, 7, HealthReport::Unhealthy), PhaseName::Open);
+    subject.command(at(8), Command::OpenFor(secs(92)));
+    assert_eq!(looked(&mut subject, 99), PhaseName::Open);
+    assert_eq!(looked(&mut subject, 159), PhaseName::Open);
+    assert_eq!(looked(&mut subject, 160), PhaseName::HalfOpen);
+}
+
+#[test]
+fn a_quarter_of_min_calls_is_enough_during_a_ramp() {
+    for (min_calls, enough) in [(10, 2), (8, 2), (3, 1)] {
+        let subject = recovered();
+        let settings = builder().min_calls(min_calls).build().unwrap();
+        let judged = |now| subject.state.judged_by(&settings, at(now)).min_calls();
+        assert_eq!((judged(14), judged(15)), (enough, min_calls));
+    }
+}
+
+#[test]
+fn only_a_closed_breaker_lets_some_calls_through_and_others_not() {
+    let mut subject = Subject::new(builder().throttle(2.0));
+    assert!(subject.state.admits_some(&subject.settings));
+    subject.trip(at(0));
+    assert!(!subject.state.admits_some(&subject.settings));
+}
+
+/// Switched off and on again, both begin with nothing: a throttle has counted nothing meanwhile,
+/// and a recovery is followed by one ramp.
+#[test]
+fn neither_ramp_nor_throttle_survives_being_switched_off() {
+    let on = builder().throttle(1.0).success_threshold(1);
+    let mut subject = Subject::new(on);
+    subject.trip(at(0));
+    let probe = subject.acquire(at(5));
+    assert_eq!(subject.settle(at(5), probe, Outcome::Success), Verdict::Counted);
+    let call = subject.acquire(at(5));
+    assert_eq!(subject.settle(at(5), call, Outcome::failure(Kind::Timeout)), Verdict::Weigh);
+    let shown = |subject: &Subject| {
+        let Subject { settings, state } = subject;
+        (state.ramping(settings, at(5)).is_some(), state.throttled(settings, at(5)))
+    };
+    assert_eq!(shown(&subject), (true, Some(Ratio::of(1, 2))));
+    subject.settings = on.throttle(None).ramp(None).build().unwrap();
+    assert_eq!(looked(&mut subject, 5), PhaseName::Closed);
+    subject.settings = on.build().unwrap();
+    assert_eq!(shown(&subject), (false, Some(Ratio::ZERO)));
 }
 
 /// A check that never reports, or no longer, does not stick the breaker; one that goes on to find
