@@ -284,8 +284,8 @@ fn b4_a_report_from_before_a_longer_wait_does_not_shorten_it() {
 }
 
 #[test]
-fn a_quarter_of_min_calls_is_enough_during_a_ramp() {
-    for (min_calls, enough) in [(10, 2), (8, 2), (3, 1)] {
+fn a_quarter_of_min_calls_but_not_one_call_is_enough_during_a_ramp() {
+    for (min_calls, enough) in [(20, 5), (10, 2), (3, 2), (1, 1)] {
         let subject = recovered();
         let settings = builder().min_calls(min_calls).build().unwrap();
         let judged = |now| subject.state.judged_by(&settings, at(now)).min_calls();

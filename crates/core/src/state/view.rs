@@ -124,7 +124,7 @@ impl State {
             && over.is_none()
             && pace.until(now).is_none()
             && !pace.is_escalated()
-            && ramp.is_none_or(|ramp| ramp.step(settings, now).is_none())
+            && ramp.as_ref().is_none_or(|ramp| ramp.step(settings, now).is_none())
             && demand.as_ref().is_none_or(|demand| demand.is_over(now))
             && (last_open.is_zero() || self.has_been_healthy(now, false))
             && health.is_none()

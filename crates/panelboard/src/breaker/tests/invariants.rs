@@ -326,7 +326,8 @@ impl Witness {
                     let closed_for = event.at.duration_since(since).unwrap_or_default();
                     self.settings.ramp().is_some_and(|over| closed_for < over)
                 });
-                let enough = min_calls == asked || ramped && min_calls == (asked / 4).max(1);
+                let enough =
+                    min_calls == asked || ramped && min_calls == (asked / 4).max(2).min(asked);
                 assert!(self.stepped || enough, "B-5");
                 match fired.rule {
                     // B-5: fewer than `min_calls` never trips a rate rule.

@@ -2,8 +2,6 @@
 //!
 //! The messages that are pinned are our own, so that another compiler does not change them.
 
-#![cfg(all(feature = "macros", feature = "tokio"))]
-
 #[test]
 fn mistakes_are_named_where_they_are_made() {
     let cases = trybuild::TestCases::new();
