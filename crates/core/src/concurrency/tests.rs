@@ -218,9 +218,103 @@ fn a_burst_of_time_outs_counts_once() {
         late(&mut limit, started);
     }
     assert_eq!(limit.limit(), 75);
-    // One that began after the decrease says that it was not enough.
-    late(&mut limit, 1_500);
+    // One that began with the decrease, or later, says that it was not enough.
+    late(&mut limit, 1_000);
     assert_eq!(limit.limit(), 57);
+    late(&mut limit, 1_999);
+    assert_eq!(limit.limit(), 57);
+    late(&mut limit, 2_500);
+    assert_eq!(limit.limit(), 43);
+}
+
+/// A limit that knows its base, 100 ms.
+fn based(allowed: u32) -> Limit {
+    let bounds = Bounds::new(1, allowed, 10_000).unwrap();
+    Limit { base: 100 * MS, ..Limit::new(bounds, Tick::ZERO) }
+}
+
+/// What becomes of it after a window of ten calls that took so long.
+fn windowed(mut limit: Limit, took: u64, peak: u32) -> Limit {
+    for _ in 0..10 {
+        served(&mut limit, 1_000 - took, took, peak);
+    }
+    limit
+}
+
+#[test]
+fn a_window_moves_the_limit_by_the_queue_it_shows() {
+    // At 100 the step is 2: quick growth up to a queue of 2, slow below 6, none up to 12.
+    for (took, queue_of, expected) in [
+        (100, 0, 112),
+        (103, 2, 112),
+        (104, 3, 102),
+        (106, 5, 102),
+        (107, 6, 100),
+        (114, 12, 100),
+        (115, 13, 98),
+        (125, 20, 92),
+        (200, 50, 90),
+    ] {
+        assert_eq!(queue(100, 100, took), queue_of);
+        assert_eq!(windowed(based(100), took, 100).limit(), expected, "{took} ms");
+    }
+    assert_eq!(windowed(based(100), 100, 99).limit(), 100, "not used");
+    assert_eq!(windowed(based(100), 200, 50).limit(), 90, "used or not, a queue is too much");
+    assert_eq!(windowed(based(1_000), 100, 1_000).limit(), 1_018);
+    assert_eq!(windowed(based(5), 100, 5).limit(), 11);
+}
+
+#[test]
+fn the_base_follows_windows_without_a_queue_by_an_eighth() {
+    assert_eq!(windowed(based(100), 101, 10).base, 100 * MS + MS / 8);
+    assert_eq!(windowed(based(100), 92, 10).base, 99 * MS);
+    assert_eq!(windowed(based(100), 200, 100).base, 100 * MS);
+}
+
+#[test]
+fn a_window_without_a_queue_puts_the_measurement_off() {
+    let mut limit = based(20);
+    let queued = |limit: &mut Limit, from: u64| {
+        (from..from + 29_000).step_by(20).any(|ms| {
+            served(limit, ms, 125, 20);
+            limit.stage != Stage::Follow
+        })
+    };
+    assert!(!queued(&mut limit, 0));
+    for n in 0..20 {
+        served(&mut limit, 29_200 + n * 20, 100, 5);
+    }
+    assert!(!queued(&mut limit, 30_000));
+    assert!(queued(&mut limit, 59_000));
+}
+
+#[test]
+fn the_base_is_measured_once_the_queue_has_drained() {
+    let mut limit = Limit { allowed: 10, stage: Stage::Drain { before: 20 }, ..based(20) };
+    let end = |limit: &mut Limit, started: u64, now: u64, in_flight: u32| {
+        limit.end(Ended { started: at(started), in_flight, sign: Sign::Served }, at(now));
+        limit.stage
+    };
+    let draining = Stage::Drain { before: 20 };
+    assert_eq!(end(&mut limit, 0, 200, 11), draining, "more in flight than the half");
+    assert_eq!(end(&mut limit, 0, 99, 10), draining, "too soon");
+    let measuring = Stage::Measure { before: 20 };
+    assert_eq!(end(&mut limit, 0, 200, 10), measuring);
+    for _ in 0..30 {
+        assert_eq!(end(&mut limit, 199, 400, 10), measuring, "from before it had drained");
+    }
+    for _ in 0..9 {
+        assert_eq!(end(&mut limit, 200, 400, 10), measuring);
+    }
+    assert_eq!(end(&mut limit, 200, 400, 10), Stage::Follow);
+    assert_eq!((limit.base(), limit.limit()), (Some(Duration::from_millis(200)), 20));
+}
+
+#[test]
+fn overload_while_the_queue_drains_is_not_forgotten() {
+    let mut limit = Limit { allowed: 10, stage: Stage::Drain { before: 20 }, ..based(20) };
+    limit.end(Ended { started: at(1), in_flight: 10, sign: Sign::Overloaded }, at(50));
+    assert_eq!((limit.limit(), limit.stage), (8, Stage::Drain { before: 15 }));
 }
 
 #[test]

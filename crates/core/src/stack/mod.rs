@@ -101,7 +101,7 @@ mod tests {
         Duration::from_secs(n)
     }
 
-    fn said(plan: Plan) -> Vec<String> {
+    fn said(plan: &Plan) -> Vec<String> {
         let tag = |finding: &Finding| match finding.severity() {
             Severity::Error => "error: ".to_string() + finding.text(),
             Severity::Warning => "warning: ".to_string() + finding.text(),
@@ -109,19 +109,19 @@ mod tests {
         plan.check().iter().map(tag).collect()
     }
 
-    fn one(plan: Plan) -> String {
+    fn one(plan: &Plan) -> String {
         let said = said(plan);
         assert_eq!(said.len(), 1, "{said:#?}");
         said.concat()
     }
 
     fn breaker(settings: crate::SettingsBuilder) -> Option<Settings> {
-        Some(settings.build().unwrap())
+        settings.build().ok()
     }
 
     #[test]
     fn what_goes_together_is_not_found_fault_with() {
-        assert_eq!(said(Plan::default()), [""; 0]);
+        assert_eq!(said(&Plan::default()), [""; 0]);
         let plan = Plan {
             deadline: Some(secs(10)),
             retry: Some(RetrySettings::default()),
@@ -131,29 +131,29 @@ mod tests {
             timeout: Some(secs(2)),
             hedge: None,
         };
-        assert_eq!(said(plan), [""; 0]);
+        assert_eq!(said(&plan), [""; 0]);
     }
 
     #[test]
     fn what_can_never_happen_is_an_error() {
         let deadline = Some(secs(10));
         assert_eq!(
-            one(Plan { deadline, timeout: Some(secs(30)), ..Plan::default() }),
+            one(&Plan { deadline, timeout: Some(secs(30)), ..Plan::default() }),
             "error: timeout is 30s, but the deadline of the whole call is 10s: no attempt can time \
              out"
         );
         let hedge = HedgeSettings::after(secs(3)).ok();
         assert_eq!(
-            one(Plan { hedge, timeout: Some(secs(2)), ..Plan::default() }),
+            one(&Plan { hedge, timeout: Some(secs(2)), ..Plan::default() }),
             "error: hedge.delay is 3s, but an attempt ends after 2s: no call is ever hedged"
         );
         let breaker = breaker(Settings::builder().timeout(secs(3)));
         assert_eq!(
-            one(Plan { hedge, circuit_breaker: breaker, ..Plan::default() }),
+            one(&Plan { hedge, circuit_breaker: breaker, ..Plan::default() }),
             "error: hedge.delay is 3s, but an attempt ends after 3s: no call is ever hedged"
         );
         assert_eq!(
-            one(Plan { hedge, deadline: Some(secs(3)), ..Plan::default() }),
+            one(&Plan { hedge, deadline: Some(secs(3)), ..Plan::default() }),
             "error: hedge.delay is 3s, but the deadline of the whole call is 3s: no call is ever \
              hedged"
         );
@@ -163,15 +163,36 @@ mod tests {
     fn retries_that_do_not_fit_the_deadline_are_a_warning() {
         let retry = Some(RetrySettings::default());
         assert_eq!(
-            one(Plan { retry, deadline: Some(secs(5)), timeout: Some(secs(2)), ..Plan::default() }),
+            one(&Plan {
+                retry,
+                deadline: Some(secs(5)),
+                timeout: Some(secs(2)),
+                ..Plan::default()
+            }),
             "warning: 3 attempts of 2s and the waits between them may come to 6.3s, but the deadline \
              is 5s: the later ones are cut short or not made"
         );
         assert_eq!(
-            one(Plan { retry, deadline: Some(secs(5)), ..Plan::default() }),
+            one(&Plan { retry, deadline: Some(secs(5)), ..Plan::default() }),
             "warning: retry has a deadline of 5s and no timeout of its attempts: one that hangs \
              takes all of it, and is never tried again"
         );
+    }
+
+    #[test]
+    fn bounds_that_only_just_fit_are_not_found_fault_with() {
+        let (deadline, timeout) = (Some(secs(5)), Some(secs(5)));
+        assert_eq!(said(&Plan { deadline, timeout, ..Plan::default() }), [""; 0]);
+        let retry = RetrySettings::builder().max_attempts(1).build().ok();
+        assert_eq!(said(&Plan { deadline, retry, ..Plan::default() }), [""; 0]);
+        let bulkhead = Room::new(3, 0, secs(0)).ok();
+        let settings = Settings::builder().half_open_max_calls(3).timeout(secs(5));
+        let circuit_breaker = breaker(settings.recovery_timeout(secs(5)).window(secs(10)));
+        let plan = Plan { bulkhead, circuit_breaker, timeout, ..Plan::default() };
+        assert_eq!(said(&plan), [""; 0]);
+        let retry = Some(RetrySettings::default());
+        let plan = Plan { retry, deadline, timeout: Some(secs(6)), ..Plan::default() };
+        assert!(one(&plan).starts_with("error: timeout is 6s"), "said once");
     }
 
     #[test]
@@ -179,25 +200,25 @@ mod tests {
         let bulkhead = Room::new(2, 5, secs(5)).ok();
         let circuit_breaker = breaker(Settings::builder().half_open_max_calls(3));
         assert_eq!(
-            one(Plan { bulkhead, circuit_breaker, ..Plan::default() }),
+            one(&Plan { bulkhead, circuit_breaker, ..Plan::default() }),
             "warning: half_open_max_calls is 3, but the bulkhead lets 2 in: there are never as many \
              probes"
         );
         assert_eq!(
-            one(Plan { bulkhead, deadline: Some(secs(5)), ..Plan::default() }),
+            one(&Plan { bulkhead, deadline: Some(secs(5)), ..Plan::default() }),
             "warning: bulkhead.max_wait is 5s, but the deadline of the whole call is 5s: who waits \
              that long has no time left for the call"
         );
         let concurrency_limit = Bounds::new(1, 1, 200).ok();
         assert_eq!(
-            one(Plan { bulkhead, concurrency_limit, ..Plan::default() }),
+            one(&Plan { bulkhead, concurrency_limit, ..Plan::default() }),
             "warning: concurrency_limit.max is 200, but the bulkhead lets 2 in: the limit never \
              grows above that"
         );
         let alone = Room::new(1, 0, secs(0)).ok();
         let hedge = HedgeSettings::after(secs(1)).ok();
         assert_eq!(
-            one(Plan { bulkhead: alone, hedge, ..Plan::default() }),
+            one(&Plan { bulkhead: alone, hedge, ..Plan::default() }),
             "warning: the bulkhead lets 1 in, but a hedged call needs two places"
         );
     }
@@ -206,7 +227,7 @@ mod tests {
     fn the_times_of_a_breaker_are_held_against_its_attempts() {
         let timeout = Some(secs(30));
         let with = |settings, timeout| {
-            one(Plan { circuit_breaker: breaker(settings), timeout, ..Plan::default() })
+            one(&Plan { circuit_breaker: breaker(settings), timeout, ..Plan::default() })
         };
         let patient = || Settings::builder().recovery_timeout(secs(60)).window(secs(120));
         assert_eq!(
@@ -219,8 +240,8 @@ mod tests {
              before they are slow"
         );
         assert_eq!(
-            with(patient().window(secs(10)), timeout),
-            "warning: window is 10s, but an attempt may take 30s: by the time it fails, the calls \
+            with(patient().window(secs(59)), timeout),
+            "warning: window is 59s, but an attempt may take 30s: by the time it fails, the calls \
              that it began with are forgotten"
         );
         assert_eq!(
