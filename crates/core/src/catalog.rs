@@ -39,8 +39,13 @@ impl Catalog {
 
     /// The settings of one key of the circuit of this name, with the one switch applied.
     pub fn key_settings(&self, name: &str, key: &str) -> Settings {
+        self.key_settings_or(name, key, &[])
+    }
+
+    /// As [`key_settings`](Self::key_settings), where further rules come after those of the catalog.
+    pub fn key_settings_or(&self, name: &str, key: &str, further: &[KeyRule]) -> Settings {
         let rules = self.keys.get(name).map_or(&[][..], Vec::as_slice);
-        match rules.iter().find(|rule| matches(&rule.pattern, key)) {
+        match rules.iter().chain(further).find(|rule| matches(&rule.pattern, key)) {
             Some(rule) => self.switched(rule.settings),
             None => self.settings(name),
         }

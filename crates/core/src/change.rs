@@ -20,6 +20,19 @@ impl Change {
             Change::Mode(change) => change.at,
         }
     }
+
+    /// Why a phase was entered, if that is what happened.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Change::Phase(transition) => Some(transition.cause),
+            Change::Mode(_) => None,
+        }
+    }
+
+    /// Whether the breaker opened.
+    pub fn opens(&self) -> bool {
+        matches!(self, Change::Phase(transition) if transition.to == PhaseName::Open)
+    }
 }
 
 /// The entry into a phase. There is exactly one for each generation (invariant B-2).

@@ -121,6 +121,12 @@ impl Cusum {
         self.score
     }
 
+    /// Whether a new one would decide alike: nothing is held against the dependency, and nothing
+    /// was learnt.
+    pub fn is_clean(&self) -> bool {
+        self.score == Score::FLOOR && self.learned == millionths(LEAST_LEARNED)
+    }
+
     /// What is held to be the share of failures when nothing is wrong.
     pub fn base_rate(&self) -> Ratio {
         base_rate(self.rule, self.learned)

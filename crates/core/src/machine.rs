@@ -269,6 +269,24 @@ impl Counters {
         self.admitted.saturating_sub(ended)
     }
 
+    /// Adds what another breaker has counted.
+    pub fn add(&mut self, other: &Counters) {
+        let Counters { admitted, success, failures, neutral, pushback, late, slow, .. } = other;
+        self.admitted += admitted;
+        self.success += success;
+        self.neutral += neutral;
+        self.pushback += pushback;
+        self.late += late;
+        self.slow += slow;
+        self.would_reject += other.would_reject;
+        for (sum, count) in self.failures.iter_mut().zip(failures) {
+            *sum += count;
+        }
+        for (sum, count) in self.rejected.iter_mut().zip(other.rejected) {
+            *sum += count;
+        }
+    }
+
     fn count_decision(&mut self, decision: Decision) {
         match decision {
             Decision::Admit { would_reject, .. } => {

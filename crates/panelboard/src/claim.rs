@@ -40,6 +40,23 @@ impl Claim {
         Claim { ticket: ticket.generation << GENERATION_AT | role, started: None }.begun(started)
     }
 
+    /// How many marks there are.
+    pub(crate) const MOST_MARKS: u32 = PROBE_MASK as u32;
+
+    /// The claim of a voter, told from others of its generation by a mark from 1 up; it is weighed
+    /// by the lock alone. A probe's has its number.
+    pub(crate) fn marked(self, mark: u32) -> Claim {
+        match self.ticket & ROLE {
+            VOTER => Claim { ticket: self.ticket | u64::from(mark) << PROBE_AT, ..self },
+            _ => self,
+        }
+    }
+
+    /// Whether both are the claim of one call, provided it is a marked voter's or a probe's.
+    pub(crate) fn is_same_call(self, other: Claim) -> bool {
+        self.ticket == other.ticket
+    }
+
     #[inline]
     fn begun(self, started: Option<Tick>) -> Claim {
         let started = started.and_then(|tick| NonZeroU64::new(tick.as_nanos().wrapping_add(1)));
@@ -60,6 +77,11 @@ impl Claim {
 
     pub(crate) fn is_probe(self) -> bool {
         self.ticket & ROLE == PROBE
+    }
+
+    /// Whether it is a probe of its breaker's, or may hold one of the parent's.
+    pub(crate) fn holds_a_slot(self) -> bool {
+        self.is_probe() || self.ticket & PROBE_MASK << PROBE_AT != 0
     }
 
     pub(crate) fn ticket(self) -> Ticket {

@@ -20,8 +20,9 @@ enum Source {
     Coarse,
     Precise(Instant),
     Manual(ManualClock),
+    /// Counted, so that every breaker's clock is two words and not three.
     #[cfg(feature = "tokio")]
-    Tokio(tokio::time::Instant),
+    Tokio(Arc<tokio::time::Instant>),
 }
 
 /// A clock that stands still until it is told otherwise, for tests and simulations.
@@ -52,7 +53,7 @@ impl Clock {
     #[cfg(feature = "tokio")]
     #[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
     pub fn tokio() -> Clock {
-        Clock(Source::Tokio(tokio::time::Instant::now()))
+        Clock(Source::Tokio(Arc::new(tokio::time::Instant::now())))
     }
 
     /// Now, since this clock's origin.

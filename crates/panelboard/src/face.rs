@@ -39,7 +39,8 @@ pub(crate) enum Door {
 
 // The word, from the lowest bit: door (2), whether results are weighed without the lock (1),
 // whether calls are timed (1), whether results go to the shards alone (1), phase (2), reason (3), place
-// of the time (1), epoch of the window (13), generation (40) as in a claim.
+// of the time (1), whether voters pass by a gate (1), epoch of the window (12), generation (40) as in
+// a claim.
 const DOOR: u64 = 0b11;
 const WEIGHS: u64 = 1 << 2;
 const TIMED: u64 = 1 << 3;
@@ -47,15 +48,18 @@ const SHARDS_ALONE: u64 = 1 << 4;
 const PHASE_AT: u32 = 5;
 const REASON_AT: u32 = 7;
 const PLACE_AT: u32 = 10;
-const EPOCH_AT: u32 = 11;
+/// The door would be [`Door::Voter`], but the breaker's parent has a say, too.
+const GATED: u64 = 1 << 11;
+const EPOCH_AT: u32 = 12;
 const EPOCH_BITS: u32 = claim::GENERATION_AT - EPOCH_AT;
 const _: () = assert!(Reason::ALL.len() <= 8 && PhaseName::ALL.len() <= 4);
 
 // ===== impl FaceCell =====
 
 impl FaceCell {
-    pub(crate) fn new(state: &State, settings: &Settings, now: Tick) -> FaceCell {
-        let (face, until) = Face::of(state, settings, 0, now);
+    /// `gated` is whether it has a parent.
+    pub(crate) fn new(state: &State, settings: &Settings, gated: bool, now: Tick) -> FaceCell {
+        let (face, until) = Face::of(state, settings, (0, gated), now);
         let until = until.as_nanos();
         FaceCell {
             word: AtomicU64::new(face.0),
@@ -64,9 +68,15 @@ impl FaceCell {
     }
 
     /// Shows the state to calls. The caller holds the lock, so faces appear in order.
-    /// `epoch` names the window.
-    pub(crate) fn publish(&self, state: &State, settings: &Settings, epoch: u16, now: Tick) {
-        let (face, until) = Face::of(state, settings, epoch, now);
+    /// The epoch names the window; the flag says whether the breaker has a parent.
+    pub(crate) fn publish(
+        &self,
+        state: &State,
+        settings: &Settings,
+        (epoch, gated): (u16, bool),
+        now: Tick,
+    ) {
+        let (face, until) = Face::of(state, settings, (epoch, gated), now);
         let shown = Face(self.word.load(Ordering::Relaxed));
         let place = 1 - shown.place();
         // Release, both: pairs with the acquires in `holds_until`.
@@ -92,7 +102,12 @@ impl FaceCell {
 // ===== impl Face =====
 
 impl Face {
-    fn of(state: &State, settings: &Settings, epoch: u16, now: Tick) -> (Face, Tick) {
+    fn of(
+        state: &State,
+        settings: &Settings,
+        (epoch, gated): (u16, bool),
+        now: Tick,
+    ) -> (Face, Tick) {
         let mode = state.mode(settings);
         let closed = state.phase() == PhaseName::Closed;
         let over = state.override_until().unwrap_or(Tick::MAX);
@@ -121,6 +136,9 @@ impl Face {
         let lapses = state.override_until().is_some() && mode.weighs();
         let lapses = lapses && (door == Door::Refuse || !settings.mode().weighs());
         let door = if lapses { Door::Ask } else { door };
+        // Nobody is refused while it only observes.
+        let gated = gated && door == Door::Voter && mode == Mode::Auto;
+        let door = if gated { Door::Ask } else { door };
         let weigh = closed && mode.weighs() && !lapses && !state.pace().is_escalated();
         let flag = |flag, on| if on { flag } else { 0 };
         // A throttle wants to hear of failures, and so they are not for the shards alone.
@@ -129,6 +147,7 @@ impl Face {
             && settings.throttle().is_none();
         let word = door as u64
             | flag(WEIGHS, weigh)
+            | flag(GATED, gated)
             | flag(TIMED, settings.has_slow_rule())
             | flag(SHARDS_ALONE, shards_alone)
             | (state.phase() as u64) << PHASE_AT
@@ -145,6 +164,12 @@ impl Face {
             2 => Door::Refuse,
             _ => Door::Ask,
         }
+    }
+
+    /// Whether a call goes through as a voter unless the breaker's parent is against it.
+    #[inline]
+    pub(crate) fn is_gated(self) -> bool {
+        self.0 & GATED != 0
     }
 
     /// Whether this call is a voter of this generation, and its result may be weighed without
@@ -174,8 +199,8 @@ impl Face {
         self.0 >> EPOCH_AT
     }
 
-    /// The stamp of a phase and an epoch. The epoch is cut to 13 bits: a thread would have to
-    /// miss exactly 8,192 changes of the window within one phase to take its cells for current.
+    /// The stamp of a phase and an epoch. The epoch is cut to 12 bits: a thread would have to
+    /// miss exactly 4,096 changes of the window within one phase to take its cells for current.
     pub(crate) fn stamp_of(generation: u64, epoch: u16) -> u64 {
         generation << EPOCH_BITS | u64::from(epoch) & ((1 << EPOCH_BITS) - 1)
     }

@@ -9,6 +9,7 @@ use panelboard_core::{Kind, Outcome};
 use crate::breaker::Inner;
 use crate::claim::Claim;
 use crate::event::LastError;
+use crate::sync::counted::Counted;
 
 /// The right to make one guarded call.
 ///
@@ -22,7 +23,7 @@ pub struct Permit<'a>(Lent<&'a Inner>);
 /// A [`Permit`] that keeps its breaker alive, for calls that outlive the borrow.
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 #[derive(Debug)]
-pub struct OwnedPermit(Lent<Arc<Inner>>);
+pub struct OwnedPermit(Lent<Counted<Inner>>);
 
 /// More about a failure than its kind, for "last errors". Keep secrets out of the message.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +53,7 @@ impl AsInner for &Inner {
     }
 }
 
-impl AsInner for Arc<Inner> {
+impl AsInner for Counted<Inner> {
     #[inline]
     fn inner(&self) -> &Inner {
         self
@@ -96,7 +97,7 @@ impl<B: AsInner> Lent<B> {
     }
 
     fn renew(&self, lease: Duration) {
-        if self.claim.is_probe()
+        if self.claim.holds_a_slot()
             && let Some(breaker) = &self.breaker
         {
             breaker.inner().renew(self.claim, lease);
@@ -208,7 +209,7 @@ impl OwnedPermit {
         self.0.claim.ticket()
     }
 
-    pub(crate) fn new(breaker: Arc<Inner>, claim: Claim) -> OwnedPermit {
+    pub(crate) fn new(breaker: Counted<Inner>, claim: Claim) -> OwnedPermit {
         OwnedPermit(Lent::new(breaker, claim))
     }
 }

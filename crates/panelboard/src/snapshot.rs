@@ -71,6 +71,20 @@ pub struct Snapshot {
     pub errors: Vec<LastError>,
     /// Figures over the breaker's life.
     pub stats: Stats,
+    /// The parent of a family only: how the breakers below it are doing.
+    pub keys: Option<Keys>,
+}
+
+/// How the breakers of a family are doing.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Keys {
+    /// How many there are, the overflow breaker included.
+    pub count: usize,
+    /// How many of them are open.
+    pub open: usize,
+    /// How many keys have a breaker of their own at most.
+    pub max: usize,
 }
 
 /// An operator's override.

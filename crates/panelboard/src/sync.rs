@@ -2,6 +2,8 @@
 //!
 //! Only acquire, release and read-modify-write orderings are used: loom cannot check `SeqCst`.
 
+pub(crate) mod counted;
+
 #[cfg(panelboard_loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(panelboard_loom))]
@@ -35,6 +37,20 @@ impl<T: Default> Lazy<T> {
     pub(crate) fn get_or_make(&self) -> &T {
         self.cell.get_or_init(T::default)
     }
+}
+
+#[cfg(not(panelboard_loom))]
+impl<T> Lazy<Box<T>> {
+    /// Sets the value, if there is none yet.
+    pub(crate) fn make(&self, value: T) {
+        self.cell.get_or_init(|| Box::new(value));
+    }
+}
+
+#[cfg(panelboard_loom)]
+impl<T> Lazy<Box<T>> {
+    /// There is one already.
+    pub(crate) fn make(&self, _: T) {}
 }
 
 impl<T: Default> Default for Lazy<T> {
@@ -104,6 +120,16 @@ pub(crate) mod atomic {
                 pub(crate) fn store(&self, value: $int, order: Ordering) {
                     turn();
                     self.0.store(value, order);
+                }
+
+                pub(crate) fn fetch_add(&self, value: $int, order: Ordering) -> $int {
+                    turn();
+                    self.0.fetch_add(value, order)
+                }
+
+                pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                    turn();
+                    self.0.fetch_sub(value, order)
                 }
 
                 pub(crate) fn swap(&self, value: $int, order: Ordering) -> $int {

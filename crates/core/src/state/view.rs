@@ -16,6 +16,11 @@ impl State {
         }
     }
 
+    /// What its jitter is drawn from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The number of the phase.
     pub fn generation(&self) -> u64 {
         self.generation

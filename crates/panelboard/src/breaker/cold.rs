@@ -4,18 +4,19 @@
 //! instructions and never over user code; what happened is announced after it was let go.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use panelboard_core::cusum::{Cusum, Ended};
 use panelboard_core::evidence::{self, Evidence, Signs};
 use panelboard_core::state::Role;
 use panelboard_core::{
-    Change, Command, Decision, End, Outcome, Settings, Speed, State, Tick, Ticket, Verdict,
+    Cause, Change, Command, Decision, End, Outcome, Settings, Speed, State, Tick, Ticket, Verdict,
     adaptive, rules,
 };
 
 use super::dependencies::Dependencies;
+use super::gate::{Lent, Members};
 use super::inner::{Charge, Inner};
 use crate::claim::Claim;
 use crate::error::Rejected;
@@ -26,7 +27,6 @@ use crate::permit::ErrorDetail;
 use crate::shard::{RECENT, Shard};
 use crate::stats::Stats;
 use crate::streak::{Judging, Next};
-use crate::sync::lock;
 
 /// What stands behind the lock.
 pub(crate) struct Cold {
@@ -54,6 +54,11 @@ pub(super) struct Rare {
     pub(super) last: Option<Arc<TripRecord>>,
     pub(super) override_order: Option<Order>,
     pub(super) details: VecDeque<LastError>,
+    /// Probes of the parent's that calls hold, and how many have been lent.
+    pub(super) lent: Vec<Lent>,
+    pub(super) lends: u32,
+    /// The family that it is the parent of.
+    pub(super) family: Option<Weak<dyn Members>>,
 }
 
 // ===== impl Cold =====
@@ -147,15 +152,16 @@ impl Inner {
         work: impl FnOnce(&Inner, &mut Cold, &mut Vec<Change>) -> T,
     ) -> T {
         let mut log = Vec::new();
-        let mut cold = lock(&self.cold);
+        let mut cold = self.cold.lock();
         let pace = *cold.state.pace();
         let result = work(self, &mut cold, &mut log);
         // Most work of a closed breaker changes nothing that calls get to see.
         let same = log.is_empty() && pace == *cold.state.pace();
-        let stands = match self.face.load().door() {
+        let face = self.face.load();
+        let stands = match face.door() {
             Door::Voter => true,
-            // Asking is all there is to be shown while not all calls may.
-            Door::Ask => cold.state.admits_some(&cold.settings),
+            // Asking is all there is to be shown at a gate, and while not all calls may.
+            Door::Ask => face.is_gated() || cold.state.admits_some(&cold.settings),
             Door::Bystander | Door::Refuse => false,
         };
         if !same || !stands {
@@ -169,7 +175,11 @@ impl Inner {
         self.show_evidence(&cold);
         drop(cold);
         if !log.is_empty() {
-            self.bus.announce();
+            self.bus().announce();
+            // What was ordered is no evidence against what the family shares.
+            if log.iter().any(|change| change.opens() && change.cause() != Some(Cause::Ordered)) {
+                self.report_opening();
+            }
         }
         result
     }
@@ -181,24 +191,42 @@ impl Inner {
             let lease = lease.unwrap_or_else(|| settings.lease());
             let now = inner.clock.now();
             let decision = state.acquire(settings, now, (lease, dependency), log);
-            (decision, state.phase(), state.generation())
+            (decision, state.mode(settings), state.phase(), state.generation())
         });
         match decision {
-            (Decision::Admit { ticket, would_reject }, ..) => {
+            (Decision::Admit { ticket, would_reject }, mode, ..) => {
+                let claim = Claim::new(ticket, self.started(self.face.load()));
+                let claim = match self.ask_above(claim, mode, lease) {
+                    Ok(claim) => claim,
+                    Err(rejected) => {
+                        self.give_back(ticket);
+                        self.shards.write(|shard| shard.rejected(rejected.reason()));
+                        return Err(rejected);
+                    }
+                };
                 self.shards.write(|shard| {
                     shard.admitted();
                     if would_reject.is_some() {
                         shard.would_reject();
                     }
                 });
-                Ok(Claim::new(ticket, self.started(self.face.load())))
+                Ok(claim)
             }
-            (Decision::Reject { reason, retry_after }, phase, generation) => {
+            (Decision::Reject { reason, retry_after }, _, phase, generation) => {
                 self.shards.write(|shard| shard.rejected(reason));
                 let name = self.name.clone();
                 Err(Rejected { name, phase, reason, retry_after, generation })
             }
         }
+    }
+
+    /// Takes back what a call was let through on that does not take place.
+    fn give_back(&self, ticket: Ticket) {
+        self.locked(|inner, cold, log| {
+            let (now, end) = (inner.clock.now(), (Outcome::Neutral, Speed::Unjudged));
+            // Neutral: whatever it meant, it had no vote.
+            let _ = cold.state.settle(&cold.settings, now, ticket, end, log);
+        });
     }
 
     #[cold]
@@ -209,8 +237,10 @@ impl Inner {
         detail: Option<&ErrorDetail>,
     ) {
         let (ticket, started) = (claim.ticket(), claim.started());
-        self.locked(|inner, cold, log| {
+        let above = self.locked(|inner, cold, log| {
             let (now, hot) = (inner.clock.now(), inner.hot.load());
+            let above = self.lent(cold, claim);
+            cold.take_back(claim);
             let speed = inner.hot.speed(hot, started, now);
             let took = hot.took(started, now);
             let pushback = matches!(outcome, Outcome::Pushback { .. });
@@ -242,29 +272,41 @@ impl Inner {
             if verdict == Verdict::Weigh {
                 inner.weigh(cold, ticket, End { outcome, speed, took }, now, log);
             }
+            above
         });
+        if let Some((parent, from_parent)) = above {
+            parent.settle(from_parent, outcome, detail);
+        }
     }
 
     /// A running call has passed the slow bound.
     pub(crate) fn mark_slow(&self, claim: Claim) {
         let ticket = claim.ticket();
         self.shards.write(Shard::slow);
-        self.locked(|inner, cold, log| {
+        let above = self.locked(|inner, cold, log| {
             let now = inner.clock.now();
             let verdict = cold.state.mark_slow(&cold.settings, now, ticket, log);
             if verdict == Verdict::Weigh {
                 let end = End::passed_the_bound(&cold.settings);
                 inner.weigh(cold, ticket, end, now, log);
             }
+            self.lent(cold, claim)
         });
+        if let Some((parent, from_parent)) = above {
+            parent.mark_slow(from_parent);
+        }
     }
 
     /// A probe that takes long makes progress.
     pub(crate) fn renew(&self, claim: Claim, lease: Duration) {
-        self.locked(|inner, cold, log| {
+        let above = self.locked(|inner, cold, log| {
             let now = inner.clock.now();
             cold.state.renew(&cold.settings, now, (claim.ticket(), lease), log);
+            self.lent(cold, claim)
         });
+        if let Some((parent, from_parent)) = above {
+            parent.renew(from_parent, lease);
+        }
     }
 
     /// Weighs a voter's result while the lock is held.
@@ -363,6 +405,9 @@ impl Inner {
 
     /// Does what time alone brings about.
     pub(crate) fn look(&self) {
+        if self.cold.is_fresh() {
+            return;
+        }
         self.locked(|inner, cold, log| {
             cold.state.look(&cold.settings, inner.clock.now(), log);
         });
@@ -371,7 +416,7 @@ impl Inner {
     /// How often the settings want health checked.
     #[cfg(feature = "tokio")]
     pub(super) fn health_interval(&self) -> Option<Duration> {
-        lock(&self.cold).settings.health_check()
+        self.cold.peek(|cold| cold.settings.health_check())
     }
 
     pub(crate) fn command(&self, command: Command, order: Option<&Order>) {
@@ -386,7 +431,11 @@ impl Inner {
     /// Changes the settings and keeps phase, generation, streak, and the window if it looks back
     /// just as far (invariant B-9).
     pub(crate) fn reconfigure(&self, settings: Arc<Settings>) {
+        if self.cold.runs_on(&settings) {
+            return;
+        }
         let changed = self.locked(|inner, cold, log| {
+            // Somebody else may have brought the same.
             if cold.settings == settings {
                 return false;
             }
@@ -396,7 +445,7 @@ impl Inner {
             cold.state.look(&settings, now, log);
             cold.settings = settings;
             inner.show_settings(cold);
-            inner.bus.push(inner.name.clone(), inner.clock.wall(now), What::Reconfigured);
+            inner.bus().push(inner.name.clone(), inner.clock.wall(now), What::Reconfigured);
             // A phase that begins with this is shown when its streak has been started, not before.
             if log.is_empty() {
                 inner.show_face(cold);
@@ -404,8 +453,9 @@ impl Inner {
             true
         });
         if changed {
-            self.bus.announce();
+            self.bus().announce();
         }
+        self.cold.fold();
     }
 
     /// Brings what was seen so far to where the new settings want it.

@@ -8,10 +8,10 @@ use super::cold::Cold;
 use super::inner::Inner;
 use crate::claim::Claim;
 use crate::face::Door;
-use crate::sync::lock;
+use crate::sync::counted::Counted;
 
 /// Those a breaker depends on, directly or not: asking them leads no further, so it always ends.
-pub(crate) type Dependencies = Arc<[Arc<Inner>]>;
+pub(crate) type Dependencies = Arc<[Counted<Inner>]>;
 
 impl Inner {
     /// Replaces what it depends on.
@@ -24,7 +24,7 @@ impl Inner {
 
     /// What it depends on, directly or not.
     pub(crate) fn dependencies(&self) -> Option<Dependencies> {
-        lock(&self.cold).dependencies.clone()
+        self.cold.peek(|cold| cold.dependencies.clone())
     }
 
     /// Whether a dependency is open, and for how long. To be asked while nothing is held: it may
@@ -62,7 +62,9 @@ impl Inner {
     #[cold]
     pub(super) fn excuse(&self, claim: Claim) {
         let ticket = claim.ticket();
-        self.locked(|inner, cold, log| {
+        let above = self.locked(|inner, cold, log| {
+            let above = self.lent(cold, claim);
+            cold.take_back(claim);
             let End { outcome, speed, .. } = End::EXCUSED;
             let now = inner.clock.now();
             let verdict = cold.state.settle(&cold.settings, now, ticket, (outcome, speed), log);
@@ -71,6 +73,10 @@ impl Inner {
                 Verdict::Late => shard.late(),
                 _ => shard.excused(),
             });
+            above
         });
+        if let Some((parent, from_parent)) = above {
+            parent.settle(from_parent, End::EXCUSED.outcome, None);
+        }
     }
 }

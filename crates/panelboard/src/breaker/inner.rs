@@ -3,19 +3,18 @@
 use panelboard_core::rules::Bad;
 use panelboard_core::state::Role;
 use panelboard_core::window::cell;
-use panelboard_core::{Kind, OpenDependency, Outcome, Speed, Tick, Ticket};
+use panelboard_core::{Kind, OpenDependency, Outcome, Speed, State, Tick, Ticket};
 
-use super::cold::Cold;
+use super::gate::Home;
+use super::keep::Keep;
 use crate::claim::Claim;
 use crate::clock::Clock;
 use crate::error::Rejected;
-use crate::event::Bus;
 use crate::face::{Door, Face, FaceCell};
 use crate::hot::{Hot, HotCell, Recorder};
 use crate::permit::ErrorDetail;
 use crate::shard::{Frame, Shard, Shards};
 use crate::streak::{Judging, Next, Streak};
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::{Name, Settings};
 
@@ -34,8 +33,8 @@ pub(crate) struct Inner {
     pub(super) shards: Shards,
     pub(super) clock: Clock,
     pub(super) name: Name,
-    pub(super) bus: Arc<Bus>,
-    pub(super) cold: Mutex<Cold>,
+    pub(super) home: Arc<Home>,
+    pub(super) cold: Keep,
 }
 
 /// A bad event of a voter, as far as it still matters.
@@ -56,20 +55,21 @@ impl Inner {
         settings: Arc<Settings>,
         clock: Clock,
         seed: u64,
-        bus: Arc<Bus>,
+        home: Arc<Home>,
     ) -> Inner {
         let now = clock.now();
-        let cold = Cold::new(settings, seed, now);
+        let member = home.above.is_some();
+        let state = State::new(seed, now);
         Inner {
-            face: FaceCell::new(&cold.state, &cold.settings, now),
-            hot: HotCell::new(&cold.settings),
-            streak: Streak::new(cold.state.generation()),
+            face: FaceCell::new(&state, &settings, member, now),
+            hot: HotCell::new(&settings),
+            streak: Streak::new(state.generation()),
             clean: AtomicU64::new(0),
-            shards: Shards::new(),
+            shards: Shards::new(member),
             clock,
             name,
-            bus,
-            cold: Mutex::new(cold),
+            home,
+            cold: Keep::new(settings, seed, now),
         }
     }
 
@@ -83,7 +83,7 @@ impl Inner {
     #[inline]
     pub(crate) fn admit(&self, lease: Option<Duration>) -> Result<Claim, Rejected> {
         let face = self.face.load();
-        if face.door() == Door::Voter {
+        if self.passes(face) {
             self.shards.write(Shard::admitted);
             return Ok(Claim::voter(face.generation(), self.started(face)));
         }
@@ -109,6 +109,12 @@ impl Inner {
                 Some(Ok(Visit { inner: Some(self), shard, claim }))
             }
             Door::Refuse => self.refuse(face).map(|wait| Err(self.rejected(face, wait))),
+            Door::Ask if self.passes(face) => {
+                let shard = self.shards.own()?;
+                shard.admitted();
+                let claim = Claim::voter(face.generation(), self.started(face));
+                Some(Ok(Visit { inner: Some(self), shard, claim }))
+            }
             Door::Bystander | Door::Ask => None,
         }
     }
@@ -117,7 +123,7 @@ impl Inner {
     ///
     /// What is returned fits into registers. A whole [`Rejected`] is then put together where it
     /// is wanted; passing it on from function to function costs more than deciding on it.
-    fn refuse(&self, face: Face) -> Option<u64> {
+    pub(super) fn refuse(&self, face: Face) -> Option<u64> {
         let until = self.face.holds_until(face)?;
         let now = self.clock.now();
         if now >= until {
@@ -128,7 +134,7 @@ impl Inner {
     }
 
     #[inline]
-    fn rejected(&self, face: Face, wait: u64) -> Rejected {
+    pub(super) fn rejected(&self, face: Face, wait: u64) -> Rejected {
         Rejected {
             name: self.name.clone(),
             phase: face.phase(),
@@ -146,6 +152,10 @@ impl Inner {
             self.shards.write(Shard::admitted);
             let ticket = Ticket { generation: face.generation(), role: Role::Bystander };
             return Ok(Claim::new(ticket, self.started(face)));
+        }
+        if let Some(rejected) = self.refused_above(face) {
+            self.shards.write(|shard| shard.rejected(rejected.reason()));
+            return Err(rejected);
         }
         self.admit_by_the_lock(lease)
     }

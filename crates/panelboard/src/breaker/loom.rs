@@ -69,7 +69,7 @@ fn fail(breaker: &CircuitBreaker) {
 /// Transitions so far; checks that generations follow one another (B-2).
 fn transitions(breaker: &CircuitBreaker) -> Vec<(PhaseName, PhaseName)> {
     let mut seen = Vec::new();
-    for (event, expected) in breaker.inner.bus.after(0, 100).iter().zip(2..) {
+    for (event, expected) in breaker.inner.bus().after(0, 100).iter().zip(2..) {
         if let What::Transition { from, to, generation, .. } = event.what {
             assert_eq!(generation, expected);
             seen.push((from, to));

@@ -4,8 +4,10 @@
 mod call;
 mod cold;
 mod dependencies;
+mod gate;
 mod health;
 mod inner;
+mod keep;
 #[cfg(all(test, panelboard_loom))]
 mod loom;
 #[cfg(all(test, not(panelboard_loom)))]
@@ -21,6 +23,7 @@ use std::time::Duration;
 pub(crate) use call::Guarded;
 #[cfg(feature = "tokio")]
 pub use call::GuardedCall;
+pub(crate) use gate::{Above, Home, Members};
 pub(crate) use inner::Inner;
 
 use crate::classify::{Classify, OkOrErr};
@@ -31,7 +34,7 @@ use crate::permit::Lent;
 use crate::permit::{OwnedPermit, Permit};
 #[cfg(feature = "tower")]
 use crate::policy::circuit_breaker::CircuitBreakerLayer;
-use crate::sync::lock;
+use crate::sync::counted::Counted;
 use crate::{Command, Error, Name, PhaseName, Rejected, Settings, Snapshot};
 
 /// A circuit breaker: a cheap handle, to be cloned and shared between threads and tasks.
@@ -63,11 +66,10 @@ use crate::{Command, Error, Name, PhaseName, Rejected, Settings, Snapshot};
 /// ```
 #[derive(Clone)]
 pub struct CircuitBreaker {
-    inner: Arc<Inner>,
+    pub(crate) inner: Counted<Inner>,
 }
 
 /// Puts a breaker together that needs more than a name and settings.
-#[derive(Debug)]
 #[must_use]
 pub struct Builder {
     name: Name,
@@ -76,6 +78,7 @@ pub struct Builder {
     seed: Option<u64>,
     bus: Option<Arc<Bus>>,
     dependencies: Vec<CircuitBreaker>,
+    home: Option<Arc<Home>>,
 }
 
 // ===== impl CircuitBreaker =====
@@ -95,6 +98,7 @@ impl CircuitBreaker {
             seed: None,
             bus: None,
             dependencies: Vec::new(),
+            home: None,
         }
     }
 
@@ -225,7 +229,7 @@ impl CircuitBreaker {
     /// When the breaker refuses.
     pub fn try_acquire_owned(&self, lease: Option<Duration>) -> Result<OwnedPermit, Rejected> {
         let claim = self.inner.admit(lease)?;
-        Ok(OwnedPermit::new(Arc::clone(&self.inner), claim))
+        Ok(OwnedPermit::new(Counted::clone(&self.inner), claim))
     }
 
     /// A permit that takes this handle along.
@@ -249,7 +253,7 @@ impl CircuitBreaker {
 
     /// What it runs on.
     pub fn settings(&self) -> Settings {
-        *lock(&self.inner.cold).settings
+        self.inner.cold.peek(|cold| *cold.settings)
     }
 
     /// The phase as calls last found it. Costs one load; unlike a snapshot it does not notice that
@@ -270,7 +274,7 @@ impl CircuitBreaker {
 
     /// Follows what happens to it, and to all breakers on the same bus, from now on.
     pub fn subscribe(&self) -> Subscription {
-        self.inner.bus.subscribe()
+        self.inner.bus().subscribe()
     }
 
     /// Orders something.
@@ -315,6 +319,12 @@ impl fmt::Debug for CircuitBreaker {
 }
 
 // ===== impl Builder =====
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 impl Builder {
     /// What it runs on. Default: [`Settings::default`].
@@ -372,13 +382,28 @@ impl Builder {
         self
     }
 
+    /// As [`settings`](Self::settings), shared with other breakers.
+    pub(crate) fn shared_settings(mut self, settings: Arc<Settings>) -> Builder {
+        self.settings = settings;
+        self
+    }
+
+    /// Where it belongs, its bus included.
+    pub(crate) fn home(mut self, home: Arc<Home>) -> Builder {
+        self.home = Some(home);
+        self
+    }
+
     /// The breaker.
     pub fn build(self) -> CircuitBreaker {
-        let Builder { name, settings, clock, seed, bus, dependencies } = self;
+        let Builder { name, settings, clock, seed, bus, home, dependencies } = self;
         // std's hasher is keyed at random, once a process.
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(&*name));
-        let bus = bus.unwrap_or_else(|| Bus::with_capacity(100));
-        let inner = Arc::new(Inner::new(name, settings, clock, seed, bus));
+        let home = home.unwrap_or_else(|| {
+            let bus = bus.unwrap_or_else(|| Bus::with_capacity(100));
+            Arc::new(Home { bus, above: None })
+        });
+        let inner = Counted::new(Inner::new(name, settings, clock, seed, home));
         let breaker = CircuitBreaker { inner };
         if !dependencies.is_empty() {
             breaker.depend_on(dependencies);

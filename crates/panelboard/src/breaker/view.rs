@@ -1,9 +1,14 @@
 //! What is published of a breaker: its face, its events, its snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use panelboard_core::machine::Counters;
+use panelboard_core::rollup::Child;
 use panelboard_core::window::KindTally;
-use panelboard_core::{Cause, Change, Kind, Score, Tick, Transition, adaptive, backoff};
+use panelboard_core::{
+    Cause, Change, Kind, Mode, Score, Tally, Tick, Transition, adaptive, backoff, evidence,
+};
 
 use super::cold::{Cold, Rare};
 use super::inner::Inner;
@@ -12,7 +17,6 @@ use crate::face::Face;
 use crate::permit::ErrorDetail;
 use crate::shard::{Frame, RECENT};
 use crate::sync::atomic::Ordering;
-use crate::sync::lock;
 use crate::{PhaseName, Snapshot, snapshot};
 
 // ===== impl Inner: what comes of it =====
@@ -33,13 +37,14 @@ impl Inner {
                     }
                 }
             };
-            self.bus.push(self.name.clone(), at, what);
+            self.bus().push(self.name.clone(), at, what);
         }
         self.show_face(cold);
     }
 
     pub(super) fn show_face(&self, cold: &Cold) {
-        self.face.publish(&cold.state, &cold.settings, cold.epoch, self.clock.now());
+        let shape = (cold.epoch, self.home.above.is_some());
+        self.face.publish(&cold.state, &cold.settings, shape, self.clock.now());
     }
 
     /// Shows calls the settings they need; a face is to be shown after.
@@ -142,20 +147,95 @@ impl Inner {
 
     pub(super) fn remember(&self, kind: Kind, detail: &ErrorDetail, now: Tick) {
         let error = detail.to_error(self.clock.wall(now), kind);
-        lock(&self.cold).remember(error);
+        self.cold.lock().remember(error);
+    }
+
+    /// Failures in a row, and what is in the window.
+    fn seen(&self, cold: &Cold, now: Tick) -> (u32, Tally) {
+        match &cold.evidence {
+            Some(evidence) => (evidence.streak(), evidence.tally(now)),
+            None => {
+                let frame = self.frame(cold, cold.state.generation());
+                (self.streak.get(), self.shards.tally(frame, now))
+            }
+        }
+    }
+
+    /// Failures in a row, as the streak word has them.
+    #[cfg(all(test, panelboard_loom))]
+    pub(crate) fn streak_now(&self) -> u32 {
+        self.streak.get()
+    }
+
+    /// What was counted, ever.
+    pub(crate) fn totals(&self) -> Counters {
+        self.shards.totals()
+    }
+
+    /// Whether it may be forgotten: a new breaker would decide alike.
+    pub(crate) fn is_clean(&self, now: Tick) -> bool {
+        self.look();
+        self.cold.peek(|cold| {
+            let (streak, tally) = self.seen(cold, now);
+            let mut state = cold.state.clone();
+            if self.shards.successes() > cold.successes_before {
+                state.note_success();
+            }
+            state.is_clean(&cold.settings, now)
+                && evidence::is_clean(streak, tally)
+                && cold.cusum.as_ref().is_none_or(|cusum| cusum.is_clean())
+        })
+    }
+
+    /// What its parent needs to know. `since` is when the parent entered its phase.
+    pub(crate) fn as_child(&self, since: Tick, now: Tick) -> Child {
+        self.cold.peek(|cold| {
+            let Cold { settings, state, .. } = cold;
+            // Looked at apart: what time has brought about is for others to notice and announce.
+            let mut state = state.clone();
+            state.look(settings, now, &mut Vec::new());
+            let is_called = match settings.has_window_rule() {
+                true => self.seen(cold, now).1.calls > 0,
+                // Without a window, a call at any time.
+                false => self.shards.totals().admitted > 0,
+            };
+            Child { phase: state.phase(), is_news: state.entered() >= since, is_called }
+        })
+    }
+
+    /// Its phase and since when it is in it.
+    pub(crate) fn phase_since(&self) -> (PhaseName, Tick) {
+        self.cold.peek(|cold| (cold.state.phase(), cold.state.entered()))
+    }
+
+    /// The operator's override in force, if there is one: the mode, for how long, and whose order.
+    pub(crate) fn override_in_force(&self) -> Option<(Mode, Duration, Option<Order>)> {
+        self.look();
+        self.cold.peek(|cold| {
+            let for_ = cold.state.override_until()?.until_from(self.clock.now());
+            let order = cold.rare.as_ref().and_then(|rare| rare.override_order.clone());
+            Some((cold.state.mode(&cold.settings), for_, order))
+        })
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.look();
         let dependencies = self.look_at_dependencies();
-        let cold = lock(&self.cold);
-        let Cold { settings, state, evidence, rare, .. } = &*cold;
+        let (mut snapshot, family) = self.cold.peek(|cold| {
+            let family = cold.rare.as_ref().and_then(|rare| rare.family.clone());
+            (self.snapshot_of(cold), family)
+        });
+        // Their locks are not taken under this one.
+        snapshot.keys = family.and_then(|family| family.upgrade()).map(|family| family.keys());
+        snapshot.dependencies = dependencies;
+        snapshot
+    }
+
+    fn snapshot_of(&self, cold: &Cold) -> Snapshot {
+        let Cold { settings, state, rare, .. } = cold;
         let now = self.clock.now();
         let generation = state.generation();
-        let (streak, tally) = match evidence {
-            Some(evidence) => (evidence.streak(), evidence.tally(now)),
-            None => (self.streak.get(), self.shards.tally(self.frame(&cold, generation), now)),
-        };
+        let (streak, tally) = self.seen(cold, now);
         let empty = Rare::default();
         let rare = rare.as_deref().unwrap_or(&empty);
         Snapshot {
@@ -178,8 +258,8 @@ impl Inner {
                 score: cusum.score(),
                 base_rate: cusum.base_rate(),
             }),
-            dependencies,
-            kinds: self.kinds(&cold, generation, now),
+            dependencies: Vec::new(),
+            kinds: self.kinds(cold, generation, now),
             counters: self.shards.totals(),
             opens_for: state.refuses_until(settings, now).map(|until| until.until_from(now)),
             awaits_health: state.awaits_health(settings, now),
@@ -200,8 +280,9 @@ impl Inner {
             failed_recoveries: state.failed_recoveries(),
             trip: rare.trip.clone(),
             last: rare.last.clone(),
-            errors: self.errors(&cold),
+            errors: self.errors(cold),
             stats: rare.stats.at(now),
+            keys: None,
         }
     }
 

@@ -4,6 +4,8 @@
 //! read-modify-write and no cache line changes hands. Readers sum over all shards. What they may
 //! miss is what another thread is recording at that very moment (allowed by invariant B-12).
 
+mod light;
+mod recent;
 #[cfg(all(test, not(panelboard_loom)))]
 mod tests;
 
@@ -19,6 +21,9 @@ use crate::slot::{self, OVERFLOW, OWNED};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Lazy, Mutex, lock};
 
+use light::Light;
+pub(crate) use recent::Recent;
+
 /// Errors each shard remembers, and a breaker shows.
 pub(crate) const RECENT: usize = 20;
 
@@ -26,11 +31,13 @@ type Ring = [AtomicU64; cell::BUCKETS];
 
 /// All shards of one breaker.
 pub(crate) struct Shards {
-    table: Lazy<Table>,
+    table: Lazy<Box<Table>>,
+    /// What was counted before there was a table; `None` if one is to be made at once.
+    light: Mutex<Option<Light>>,
 }
 
 struct Table {
-    shards: Box<[Lazy<Box<Shard>>; OVERFLOW + 1]>,
+    shards: [Lazy<Box<Shard>>; OVERFLOW + 1],
     /// One more than the highest shard in use, so that readers need not visit them all.
     top: AtomicUsize,
     /// Held while writing the overflow shard, which has many owners.
@@ -119,13 +126,6 @@ struct Failures {
     next: AtomicU64,
 }
 
-/// A failure as remembered where nobody said more of it than its kind.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Recent {
-    pub(crate) micros: u64,
-    pub(crate) kind: Kind,
-}
-
 /// Which cells count: those of this phase and window.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Frame {
@@ -138,8 +138,10 @@ pub(crate) struct Frame {
 // ===== impl Shards =====
 
 impl Shards {
-    pub(crate) fn new() -> Shards {
-        Shards { table: Lazy::new() }
+    /// Shards for a breaker that is one of few, or of many if `light`: then they are made when it
+    /// is called often or sees something else than successes.
+    pub(crate) fn new(light: bool) -> Shards {
+        Shards { table: Lazy::new(), light: Mutex::new(light.then(Light::default)) }
     }
 
     /// The current thread's own shard, if it has one yet.
@@ -162,7 +164,23 @@ impl Shards {
     #[cold]
     fn write_another<T>(&self, write: impl FnOnce(&Shard) -> T) -> T {
         let slot = slot::current();
-        let table = self.table.get_or_make();
+        let table = match self.table.get() {
+            Some(table) => table,
+            None => {
+                let mut light = lock(&self.light);
+                // Another thread may have been quicker.
+                if let (Some(record), None) = (&mut *light, self.table.get()) {
+                    let shard = record.to_shard();
+                    let result = write(&shard);
+                    match Light::of(&shard) {
+                        Some(next) => *record = next,
+                        None => self.table.make(Table::of(slot, shard)),
+                    }
+                    return result;
+                }
+                self.table.get_or_make()
+            }
+        };
         // Release: pairs with the acquire in `all`, so a reader that sees it visits the shard.
         table.top.fetch_max(slot + 1, Ordering::Release);
         let shard = table.shards[slot].get_or_make();
@@ -170,18 +188,33 @@ impl Shards {
         write(shard)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Shard> {
-        self.table.get().into_iter().flat_map(|table| {
+    /// What was counted so far, if there are no shards yet.
+    fn light(&self) -> Option<Shard> {
+        if self.table.get().is_some() {
+            return None;
+        }
+        let light = lock(&self.light);
+        // It becomes a shard under the lock, so whatever is counted is counted once.
+        if self.table.get().is_some() { None } else { light.map(Light::to_shard) }
+    }
+
+    /// Every shard, or what stands for them.
+    fn all<'a>(&'a self, light: Option<&'a Shard>) -> impl Iterator<Item = &'a Shard> {
+        let table = if light.is_some() { None } else { self.table.get() };
+        let shards = table.into_iter().flat_map(|table| {
             let top = table.top.load(Ordering::Acquire);
             table.shards[..top].iter().filter_map(|shard| shard.get().map(|shard| &**shard))
-        })
+        });
+        light.into_iter().chain(shards)
     }
 
     /// What the window holds, over all threads.
     pub(crate) fn tally(&self, frame: Frame, now: Tick) -> Tally {
         let newest = cell::number(now, frame.width);
         let (mut tally, mut nanos) = (Tally::default(), 0_u64);
-        for window in self.all().map(|shard| &shard.window).filter(|window| window.is_of(frame)) {
+        let light = self.light();
+        let windows = self.all(light.as_ref()).map(|shard| &shard.window);
+        for window in windows.filter(|window| window.is_of(frame)) {
             let (failures, slow) = (sum(&window.failure, newest), sum(&window.slow, newest));
             tally.calls += sum(&window.success, newest) + failures;
             tally.failures += failures;
@@ -199,7 +232,8 @@ impl Shards {
     pub(crate) fn kinds(&self, frame: Frame, now: Tick) -> KindTally {
         let newest = cell::number(now, frame.width);
         let mut tally = KindTally::default();
-        for shard in self.all().filter(|shard| shard.window.is_of(frame)) {
+        let light = self.light();
+        for shard in self.all(light.as_ref()).filter(|shard| shard.window.is_of(frame)) {
             let Some(failures) = shard.failures.get() else { continue };
             for (count, ring) in tally.iter_mut().zip(&failures.kinds) {
                 *count += sum(ring, newest);
@@ -210,14 +244,17 @@ impl Shards {
 
     /// Calls that ended in this phase and window, over all threads.
     pub(crate) fn ends(&self, frame: Frame) -> u64 {
-        let windows = self.all().map(|shard| &shard.window).filter(|window| window.is_of(frame));
+        let light = self.light();
+        let windows = self.all(light.as_ref()).map(|shard| &shard.window);
+        let windows = windows.filter(|window| window.is_of(frame));
         windows.map(|window| window.ends.load(Ordering::Relaxed)).sum()
     }
 
     /// Calls that ended in success or failure, ever, over all threads.
     pub(crate) fn ended(&self) -> Ended {
         let mut ended = Ended::default();
-        for totals in self.all().map(|shard| &shard.totals) {
+        let light = self.light();
+        for totals in self.all(light.as_ref()).map(|shard| &shard.totals) {
             let failures = totals.failures.iter().map(|kind| kind.load(Ordering::Relaxed));
             let failures: u64 = failures.sum();
             ended.failures += failures;
@@ -228,13 +265,16 @@ impl Shards {
 
     /// Calls that ever succeeded, over all threads.
     pub(crate) fn successes(&self) -> u64 {
-        self.all().map(|shard| shard.totals.success.load(Ordering::Acquire)).sum()
+        let light = self.light();
+        let shards = self.all(light.as_ref());
+        shards.map(|shard| shard.totals.success.load(Ordering::Acquire)).sum()
     }
 
     /// What was counted ever, over all threads.
     pub(crate) fn totals(&self) -> panelboard_core::machine::Counters {
         let mut sum = panelboard_core::machine::Counters::default();
-        for totals in self.all().map(|shard| &shard.totals) {
+        let light = self.light();
+        for totals in self.all(light.as_ref()).map(|shard| &shard.totals) {
             // Ends before admissions: a call that ends in between must not make more calls end
             // than were let through. Acquire: pairs with the release in `add`.
             let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
@@ -253,7 +293,7 @@ impl Shards {
                 *sum += read(reason);
             }
         }
-        for totals in self.all().map(|shard| &shard.totals) {
+        for totals in self.all(light.as_ref()).map(|shard| &shard.totals) {
             sum.admitted += totals.admitted.load(Ordering::Acquire);
         }
         sum
@@ -261,7 +301,8 @@ impl Shards {
 
     /// The last failures, oldest first.
     pub(crate) fn recent(&self) -> Vec<Recent> {
-        let logs = self.all().filter_map(|shard| shard.failures.get());
+        let light = self.light();
+        let logs = self.all(light.as_ref()).filter_map(|shard| shard.failures.get());
         let mut recent: Vec<Recent> = logs
             .flat_map(|log| &log.recent)
             .filter_map(|word| Recent::unpack(word.load(Ordering::Relaxed)))
@@ -271,10 +312,20 @@ impl Shards {
     }
 }
 
+impl Table {
+    /// A table in which one slot has a shard already.
+    fn of(slot: usize, shard: Shard) -> Table {
+        let table = Table::default();
+        table.shards[slot].make(shard);
+        table.top.fetch_max(slot + 1, Ordering::Release);
+        table
+    }
+}
+
 impl Default for Table {
     fn default() -> Table {
         Table {
-            shards: Box::new(std::array::from_fn(|_| Lazy::new())),
+            shards: std::array::from_fn(|_| Lazy::new()),
             // Under loom all shards are there from the start.
             top: AtomicUsize::new(if cfg!(panelboard_loom) { OVERFLOW + 1 } else { 0 }),
             overflow: Mutex::new(()),
@@ -457,22 +508,6 @@ impl Failures {
 impl Window {
     fn is_of(&self, frame: Frame) -> bool {
         self.stamp.load(Ordering::Acquire) == frame.stamp
-    }
-}
-
-// ===== impl Recent =====
-
-impl Recent {
-    /// Microseconds (55 bits, a thousand years), the kind's code, then a 1 so that no packed
-    /// failure is the empty word.
-    #[inline]
-    fn pack(self) -> u64 {
-        self.micros << 9 | u64::from(self.kind.code()) << 1 | 1
-    }
-
-    fn unpack(word: u64) -> Option<Recent> {
-        let kind = Kind::from_code((word >> 1) as u8);
-        (word != 0).then_some(Recent { micros: word >> 9, kind })
     }
 }
 

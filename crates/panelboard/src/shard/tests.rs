@@ -17,7 +17,7 @@ fn b12_a_straggler_leaves_the_cells_of_the_present_window_alone() {
         ((2, 8_191), (2, 8_192)),
         ((2, u16::MAX), (2, 0)),
     ] {
-        let shards = Shards::new();
+        let shards = Shards::new(false);
         let took = Duration::from_secs(2);
         shards.write(|shard| shard.end(frame(over), now, None));
         for _ in 0..3 {

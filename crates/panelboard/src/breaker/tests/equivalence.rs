@@ -11,8 +11,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::breaker::{Above, Home, Members};
 use crate::event::{Subscription, What};
 use crate::slot::{self, OVERFLOW};
+use crate::snapshot::Keys;
 use crate::{
     Cause, CircuitBreaker, Command, HealthReport, Jitter, Kind, ManualClock, Mode, Outcome,
     OwnedPermit, Reason, Settings, Tick,
@@ -205,8 +207,21 @@ struct Call {
     started: Option<Tick>,
 }
 
+/// The family of a breaker whose parent stays closed.
+struct Nobody;
+
+impl Members for Nobody {
+    fn child_opened(&self, _: Tick) {}
+
+    fn keys(&self) -> Keys {
+        Keys::default()
+    }
+}
+
 impl Pair {
-    fn new(settings: Settings, depends: bool) -> Pair {
+    /// `member` is whether the breaker is one of a family: it must do the same, though it counts
+    /// otherwise and asks a parent.
+    fn new(settings: Settings, depends: bool, member: bool) -> Pair {
         let clock = ManualClock::new();
         clock.set(Tick::from_nanos(123_456_789));
         let seed = 7;
@@ -215,9 +230,13 @@ impl Pair {
             let settings = Settings::default();
             (breaker("upstream").build(), Machine::new(settings, seed, clock.now()))
         });
+        let bus = crate::event::Bus::with_capacity(1_000);
+        let parent = CircuitBreaker::builder("parent").clock(clock.clone()).build();
+        let above = Above { parent: parent.inner, family: std::sync::Weak::<Nobody>::new() };
+        let home = Home { bus, above: member.then_some(above) };
         let shell = breaker("pair")
             .settings(settings)
-            .bus(crate::event::Bus::with_capacity(1_000))
+            .home(std::sync::Arc::new(home))
             .depends_on(upstream.iter().map(|(breaker, _)| breaker))
             .build();
         Pair {
@@ -427,8 +446,9 @@ proptest! {
         history in vec((ops(), select(vec![0, 1, 5, OVERFLOW])), STEPS),
         threads: bool,
         depends: bool,
+        member: bool,
     ) {
-        let mut pair = Pair::new(variants[0], depends);
+        let mut pair = Pair::new(variants[0], depends, member);
         for (op, slot) in &history {
             slot::pretend(if threads { *slot } else { 0 });
             pair.step(op, &variants);
@@ -448,7 +468,7 @@ fn b12_shell_and_reference_learn_the_same() {
     let by_time = base().failure_count(60_000);
     for settings in [base(), by_time, by_time.window(50_u32)] {
         let settings = settings.build().unwrap();
-        let mut pair = Pair::new(settings, false);
+        let mut pair = Pair::new(settings, false, false);
         let one = |pair: &mut Pair, failed: bool| {
             pair.acquire(None);
             let outcome = if failed { Outcome::failure(Kind::OTHER) } else { Outcome::Success };
@@ -508,7 +528,7 @@ fn histories_reach_every_phase_and_rule() {
     for round in 0..300 {
         let variants = vec(settings(), 3).new_tree(&mut runner).unwrap().current();
         let history = vec(ops(), STEPS).new_tree(&mut runner).unwrap().current();
-        let mut pair = Pair::new(variants[0], round % 2 == 0);
+        let mut pair = Pair::new(variants[0], round % 2 == 0, round % 3 == 0);
         for op in history {
             pair.step(&op, &variants);
         }

@@ -70,7 +70,7 @@ fn b2_b11_nothing_is_lost_among_many_threads() {
         assert_eq!(counters.admitted + snapshot.rejected(), THREADS * CALLS);
         let mut generation = 1;
         let mut phase = PhaseName::Closed;
-        for event in breaker.inner.bus.after(0, usize::MAX) {
+        for event in breaker.inner.bus().after(0, usize::MAX) {
             if let What::Transition { from, to, generation: number, .. } = event.what {
                 assert_eq!((number, from), (generation + 1, phase));
                 (generation, phase) = (number, to);
