@@ -16,6 +16,10 @@ pub(crate) type Dependencies = Arc<[Counted<Inner>]>;
 impl Inner {
     /// Replaces what it depends on.
     pub(crate) fn depend_on(&self, dependencies: Dependencies) {
+        // One of a million that depends on nothing stays as small as it is.
+        if dependencies.is_empty() && self.dependencies().is_none() {
+            return;
+        }
         self.locked(|inner, cold, _| {
             cold.dependencies = (!dependencies.is_empty()).then_some(dependencies);
             inner.show_settings(cold);

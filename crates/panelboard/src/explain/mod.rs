@@ -16,9 +16,11 @@ mod text;
 use std::fmt::Write as _;
 
 use panelboard_core::ramp::FREE_PER_SECOND;
+use panelboard_core::rollup::Children;
 use text::{Count, Many, Time};
 
 use crate::event::{Event, LastError, Order, TripRecord, What};
+use crate::snapshot::Keys;
 use crate::{Cause, Fired, Kind, Mode, PhaseName, Ratio, Rule, Settings, Snapshot, WindowSpec};
 
 /// How many kinds of failure the explanation names.
@@ -39,6 +41,14 @@ impl Snapshot {
             && self.phase != PhaseName::Open
         {
             say!(out, "The dependency asked to slow down: calls are held back for {}", Time(wait));
+        }
+        if let Some(Keys { count, open, .. }) = self.keys {
+            let keys = match (count, open) {
+                (0, _) => "none so far".to_owned(),
+                (_, 0) => format!("{count} so far"),
+                _ => format!("{count} so far, {open} of them open"),
+            };
+            say!(out, "It has a circuit for each key: {keys}");
         }
         out
     }
@@ -221,6 +231,9 @@ fn why(record: &TripRecord) -> String {
         Cause::RoundStalled => "recovery stalled: probes gave no result in time".into(),
         Cause::Ordered => format!("it was ordered to open{order}"),
         Cause::Reset => format!("it was reset{order}"),
+        Cause::ChildrenOpen(Children { busy, open }) => {
+            format!("{open} of {busy} busy children are open")
+        }
         _ => record.transition.cause.name().into(),
     }
 }

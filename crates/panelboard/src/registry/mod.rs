@@ -3,6 +3,14 @@
 mod declared;
 mod family;
 mod global;
+mod index;
+mod key;
+#[cfg(all(test, panelboard_loom))]
+mod loom;
+mod options;
+mod roster;
+#[cfg(all(test, not(panelboard_loom)))]
+mod sizes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,9 +22,7 @@ use crate::{CircuitBreaker, Clock, Name, Settings, Snapshot};
 
 pub use family::Family;
 pub use global::AlreadyInstalled;
-
-/// Keys a family tells apart unless said otherwise.
-pub const MAX_KEYS: usize = 10_000;
+pub use options::{FamilyOptions, IDLE, MAX_KEYS};
 
 /// The breakers of a service by name: got or created, never created a second time behind a
 /// holder's back. A cheap handle.
@@ -95,11 +101,16 @@ impl Registry {
 
     /// The family of this name, created if there is none: one breaker for each key.
     pub fn keyed(&self, name: &str) -> Family {
-        self.keyed_up_to(name, MAX_KEYS)
+        self.keyed_with(name, FamilyOptions::new())
     }
 
     /// As [`keyed`](Self::keyed), for at most so many keys; a family that exists keeps its bound.
     pub fn keyed_up_to(&self, name: &str, max_keys: usize) -> Family {
+        self.keyed_with(name, FamilyOptions::new().max_keys(max_keys))
+    }
+
+    /// As [`keyed`](Self::keyed), with options of your choice; a family that exists keeps its own.
+    pub fn keyed_with(&self, name: &str, options: FamilyOptions) -> Family {
         if let Some(family) = self.read().families.get(name) {
             return family.clone();
         }
@@ -109,7 +120,7 @@ impl Registry {
         let family = listed
             .families
             .entry(parent.name().clone())
-            .or_insert_with(|| Family::new(parent, catalog, max_keys, &self.shared));
+            .or_insert_with(|| Family::new(parent, catalog, options, &self.shared));
         family.clone()
     }
 
@@ -199,7 +210,13 @@ impl Registry {
 
     /// A breaker by its full name: that of a circuit, or `family/key`.
     pub fn find(&self, name: &str) -> Option<CircuitBreaker> {
-        self.get(name).or_else(|| self.breakers().into_iter().find(|b| &**b.name() == name))
+        self.get(name).or_else(|| self.families().iter().find_map(|family| family.find(name)))
+    }
+
+    /// Evicts what is idle and clean from every family, and says how many breakers that were
+    /// ([`Family::evict_idle`]).
+    pub fn evict_idle(&self) -> usize {
+        self.families().iter().map(Family::evict_idle).sum()
     }
 
     /// Where all of them publish what happens to them.
