@@ -271,18 +271,31 @@ impl Counters {
 
     /// Adds what another breaker has counted.
     pub fn add(&mut self, other: &Counters) {
-        let Counters { admitted, success, failures, neutral, pushback, late, slow, .. } = other;
+        // Taken apart, so that none is left out.
+        let Counters {
+            admitted,
+            success,
+            failures,
+            neutral,
+            excused,
+            pushback,
+            late,
+            slow,
+            rejected,
+            would_reject,
+        } = other;
         self.admitted += admitted;
         self.success += success;
         self.neutral += neutral;
+        self.excused += excused;
         self.pushback += pushback;
         self.late += late;
         self.slow += slow;
-        self.would_reject += other.would_reject;
+        self.would_reject += would_reject;
         for (sum, count) in self.failures.iter_mut().zip(failures) {
             *sum += count;
         }
-        for (sum, count) in self.rejected.iter_mut().zip(other.rejected) {
+        for (sum, count) in self.rejected.iter_mut().zip(rejected) {
             *sum += count;
         }
     }

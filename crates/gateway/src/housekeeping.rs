@@ -13,6 +13,9 @@ use crate::shared::Shared;
 /// override is announced in time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often breakers of keys that nobody asks for any more are given up.
+const EVICT_EVERY: Duration = Duration::from_secs(60);
+
 /// Writes one line for each change of a circuit, with the sentence that explains it.
 pub(crate) async fn log_events(shared: Arc<Shared>) {
     let mut events = shared.registry.subscribe();
@@ -46,8 +49,13 @@ pub(crate) async fn log_events(shared: Arc<Shared>) {
 pub(crate) async fn watch_clock(shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut evicted = ticks.tick().await;
     loop {
-        ticks.tick().await;
+        let now = ticks.tick().await;
+        if now.duration_since(evicted) >= EVICT_EVERY {
+            evicted = now;
+            shared.registry.evict_idle();
+        }
         for breaker in shared.registry.breakers() {
             breaker.look();
         }

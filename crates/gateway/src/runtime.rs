@@ -131,6 +131,8 @@ impl Source {
         match config.circuit(name) {
             Some(circuit) if circuit.is_family() => {
                 let family = registry.keyed_up_to(name, circuit.max_keys as usize);
+                // It may be one from before a reload.
+                family.set_max_keys(circuit.max_keys as usize);
                 Source::Keyed { family, key: circuit.key.clone() }
             }
             _ => {

@@ -79,7 +79,7 @@ fn bodies_pass_byte_for_byte_whatever_their_json_looks_like() {
     ] {
         let reply = ask(&gateway, REPORT, body);
         assert_eq!(reply.status, 200, "{body}: {}", reply.text());
-        let circuit = format!("llm/openai/{model}");
+        let circuit = format!("llm/openai/{}", model.replace('/', "%2F"));
         assert_eq!(reply.header("x-panelboard-circuit"), Some(&*circuit), "{body}");
         let report = reply.json();
         assert_eq!(report["body_length"], body.len(), "{body}");

@@ -13,7 +13,7 @@ use panelboard_config::{duration_from_json, nearest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::json::{detail, summary};
+use super::json::{detail, keys, summary};
 use super::problem;
 use crate::shared::Shared;
 
@@ -58,7 +58,7 @@ pub(super) async fn list(
         .snapshots()
         .iter()
         .filter(|circuit| filter.state.as_deref().is_none_or(|s| circuit.phase.name() == s))
-        .map(|circuit| with_keys(&shared, summary(circuit)))
+        .map(summary)
         .collect();
     Json(json!({ "circuits": circuits })).into_response()
 }
@@ -69,7 +69,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, Path(name): Path<Str
         Ok(breaker) => {
             let snapshot = breaker.snapshot();
             let runtime = shared.runtime();
-            Json(with_keys(&shared, detail(&snapshot, &runtime.config))).into_response()
+            Json(detail(&snapshot, &runtime.config)).into_response()
         }
         Err(response) => *response,
     }
@@ -83,12 +83,15 @@ pub(super) async fn explain(
     match find(&shared, &name) {
         Ok(breaker) => {
             let snapshot = breaker.snapshot();
-            let body = json!({
+            let mut body = json!({
                 "name": &*snapshot.name,
                 "state": snapshot.phase.name(),
                 "explain": snapshot.explain(),
             });
-            Json(with_keys(&shared, body)).into_response()
+            if let Some(keys) = keys(&snapshot) {
+                body["keys"] = keys;
+            }
+            Json(body).into_response()
         }
         Err(response) => *response,
     }
@@ -120,28 +123,7 @@ pub(super) async fn order(
     let snapshot = breaker.snapshot();
     let mut answer = summary(&snapshot);
     answer["explain"] = snapshot.explain().into();
-    Json(with_keys(&shared, answer)).into_response()
-}
-
-/// Says of a circuit with a breaker for each key what has become of those.
-fn with_keys(shared: &Shared, mut circuit: Value) -> Value {
-    let Some(family) = circuit["name"].as_str().and_then(|name| shared.registry.family(name))
-    else {
-        return circuit;
-    };
-    let breakers = family.breakers();
-    let open = breakers.iter().filter(|breaker| breaker.phase() == PhaseName::Open).count();
-    let count = breakers.len();
-    circuit["keys"] = json!({ "count": count, "open": open });
-    if let Some(text) = circuit["explain"].as_str() {
-        let keys = match (count, open) {
-            (0, _) => "none so far".to_owned(),
-            (_, 0) => format!("{count} so far"),
-            _ => format!("{count} so far, {open} of them open"),
-        };
-        circuit["explain"] = format!("{text} It has a circuit for each key: {keys}.").into();
-    }
-    circuit
+    Json(answer).into_response()
 }
 
 /// What an order comes down to, and its reason.

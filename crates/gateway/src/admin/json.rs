@@ -51,6 +51,9 @@ pub(super) fn summary(snapshot: &Snapshot) -> Value {
     if let Some(share) = snapshot.throttled {
         value["throttled_ratio"] = share.as_f64().into();
     }
+    if let Some(keys) = keys(snapshot) {
+        value["keys"] = keys;
+    }
     if let Some(over) = &snapshot.override_ {
         value["override"] = json!({
             "for_seconds": seconds(over.for_),
@@ -68,6 +71,12 @@ pub(super) fn summary(snapshot: &Snapshot) -> Value {
         });
     }
     value
+}
+
+/// Of a circuit with a breaker for each key, what has become of those.
+pub(super) fn keys(snapshot: &Snapshot) -> Option<Value> {
+    let keys = snapshot.keys?;
+    Some(json!({ "count": keys.count, "open": keys.open }))
 }
 
 /// Everything there is to know of a circuit.

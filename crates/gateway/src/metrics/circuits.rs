@@ -76,21 +76,7 @@ impl Circuits {
 /// Adds the counters of circuits up.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that `reduce` asks for")]
 fn merge(mut sum: Snapshot, one: Snapshot) -> Snapshot {
-    let (a, b) = (&mut sum.counters, &one.counters);
-    a.admitted += b.admitted;
-    a.success += b.success;
-    a.neutral += b.neutral;
-    a.excused += b.excused;
-    a.pushback += b.pushback;
-    a.late += b.late;
-    a.slow += b.slow;
-    a.would_reject += b.would_reject;
-    for (sum, one) in a.failures.iter_mut().zip(b.failures) {
-        *sum += one;
-    }
-    for (sum, one) in a.rejected.iter_mut().zip(b.rejected) {
-        *sum += one;
-    }
+    sum.counters.add(&one.counters);
     sum
 }
 
