@@ -1,5 +1,9 @@
 //! Families: one breaker for each key, bounded, under a parent.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use panelboard::event::{Bus, What};
@@ -90,6 +94,29 @@ fn a_key_that_comes_back_after_eviction_has_a_new_breaker() {
     let again = family.breaker(&["a"]);
     assert_eq!((again.snapshot().generation, family.len()), (1, 1));
     assert!(registry.find("llm/a").is_some());
+}
+
+/// B-10: whoever is woken by what an eviction notices may use the family.
+#[test]
+fn b10_a_waker_may_use_the_family_that_evicts() {
+    struct Nosy(Family, AtomicUsize);
+    impl Wake for Nosy {
+        fn wake(self: Arc<Self>) {
+            self.0.breaker(&["woken"]);
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (registry, family, clock) = family(FamilyOptions::new());
+    family.breaker(&["a"]).command(Command::Observe(MINUTE));
+    clock.advance(MINUTE * 20);
+    let (mut events, nosy) =
+        (registry.subscribe(), Arc::new(Nosy(family.clone(), AtomicUsize::new(0))));
+    let waker = Waker::from(Arc::clone(&nosy));
+    let mut next = pin!(events.next());
+    assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(family.evict_idle(), 1);
+    assert_eq!(nosy.1.load(Ordering::Relaxed), 1);
+    assert!(family.get(&["woken"]).is_some() && family.get(&["a"]).is_none());
 }
 
 // ===== the bound =====
@@ -276,6 +303,24 @@ fn a_failed_probe_reopens_the_parent_and_counts_for_its_key() {
     probe.failure(Kind::Timeout);
     assert_eq!(a.snapshot().phase, PhaseName::Open);
     assert_eq!(parent.snapshot().failed_recoveries, 2);
+}
+
+/// A rate limit of one key's is proof of life, but holds back no other.
+#[test]
+fn pushback_on_a_probe_paces_its_key_alone() {
+    let (_, family, clock) = family(FamilyOptions::new());
+    open(&family, "a");
+    open(&family, "b");
+    clock.advance(secs(5));
+    let c = family.breaker(&["c"]);
+    c.try_acquire().unwrap().pushback(Some(MINUTE));
+    assert_eq!(c.try_acquire().unwrap_err().reason(), Reason::Paced);
+    assert_eq!(family.parent().snapshot().phase, PhaseName::HalfOpen);
+    for _ in 0..2 {
+        succeed(&family, "d");
+    }
+    assert_eq!(family.parent().phase(), PhaseName::Closed);
+    succeed(&family, "e");
 }
 
 /// What a key's operator has ordered stands above the parent, and a shadow refuses nobody.

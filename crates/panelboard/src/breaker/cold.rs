@@ -130,6 +130,14 @@ impl Cold {
     }
 }
 
+/// What the end of a call of one key says of what all keys share. Pushback is meant for that key.
+fn for_parent(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Pushback { .. } => Outcome::Neutral,
+        outcome => outcome,
+    }
+}
+
 fn locked_evidence(settings: &Settings) -> Option<Box<Evidence>> {
     (Recorder::of(settings) == Recorder::Locked).then(|| Box::new(Evidence::new(settings)))
 }
@@ -275,7 +283,7 @@ impl Inner {
             above
         });
         if let Some((parent, from_parent)) = above {
-            parent.settle(from_parent, outcome, detail);
+            parent.settle(from_parent, for_parent(outcome), detail);
         }
     }
 

@@ -172,16 +172,18 @@ impl Inner {
         self.shards.totals()
     }
 
-    /// Whether it may be forgotten: a new breaker would decide alike.
+    /// Whether it may be forgotten: a new breaker would decide alike, and time has brought nothing
+    /// about that is still to be announced. Announces nothing itself.
     pub(crate) fn is_clean(&self, now: Tick) -> bool {
-        self.look();
         self.cold.peek(|cold| {
+            let (mut state, mut log) = (cold.state.clone(), Vec::new());
+            state.look(&cold.settings, now, &mut log);
             let (streak, tally) = self.seen(cold, now);
-            let mut state = cold.state.clone();
             if self.shards.successes() > cold.successes_before {
                 state.note_success();
             }
-            state.is_clean(&cold.settings, now)
+            log.is_empty()
+                && state.is_clean(&cold.settings, now)
                 && evidence::is_clean(streak, tally)
                 && cold.cusum.as_ref().is_none_or(|cusum| cusum.is_clean())
         })

@@ -205,9 +205,12 @@ impl Family {
     /// were.
     ///
     /// New keys find places for themselves; call this now and then to have the memory back earlier.
-    /// It takes about 0.1 µs for each key, and holds up new keys only for some of them at a time.
+    /// It takes a fraction of a microsecond for each key, and holds up new keys only for some of them
+    /// at a time.
     pub fn evict_idle(&self) -> usize {
         let shared = &*self.shared;
+        // Whose override is over, for one, announces it; and not under the lock.
+        shared.breakers().iter().for_each(CircuitBreaker::look);
         let (mut left, mut evicted) = (self.len(), 0);
         while left > 0 {
             let mut roster = lock(&shared.roster);
