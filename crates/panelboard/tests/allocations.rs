@@ -15,7 +15,7 @@ use panelboard::policy::rate_limit::RateLimit;
 use panelboard::policy::retry::{Retry, RetryService, RetrySettings};
 use panelboard::policy::stack::Stack;
 use panelboard::policy::timeout::TimeoutLayer;
-use panelboard::{CircuitBreaker, Command, Settings, SettingsBuilder};
+use panelboard::{CircuitBreaker, Command, Registry, Settings, SettingsBuilder};
 use tower::{Layer, Service, service_fn};
 
 fn allocations(settings: SettingsBuilder, work: impl Fn(&CircuitBreaker)) -> u64 {
@@ -207,4 +207,23 @@ fn a_call_in_the_queue_of_a_bulkhead_allocates_nothing() {
     };
     queue();
     assert_eq!(measure(queue).count_total, 0);
+}
+
+/// Nor does finding the breaker of a known key, and calling through it: few calls or many.
+#[test]
+fn a_call_by_key_allocates_nothing() {
+    let family = Registry::new().keyed("llm");
+    let call = |calls: usize| {
+        measure(|| {
+            for _ in 0..calls {
+                let model = family.breaker(&["openai", "gpt-4o/mini"]);
+                model.call(|| Ok::<_, ()>(1)).unwrap();
+            }
+        })
+        .count_total
+    };
+    assert!(call(1) > 0, "it is made");
+    assert_eq!(call(5), 0);
+    assert!(call(100) > 0, "it is called often, and gets shards");
+    assert_eq!(call(1_000), 0);
 }

@@ -171,6 +171,43 @@ fn a_flood_of_new_keys_evicts_nobody_who_is_needed() {
     assert_eq!(family.breakers().len(), 101);
 }
 
+/// B-11, B-2: nothing is lost when a breaker that began small grows under several threads, nor when
+/// the family is evicted from meanwhile.
+#[test]
+fn b11_threads_that_share_keys_lose_nothing() {
+    const THREADS: usize = 4;
+    const CALLS: usize = 20_000;
+    let registry = Registry::new();
+    let options = FamilyOptions::new().idle(Duration::ZERO).max_keys(4);
+    let family = registry.keyed_with("threads", options);
+    let start = std::sync::Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (family, start) = (&family, &start);
+            scope.spawn(move || {
+                start.wait();
+                for n in 0..CALLS {
+                    let key = (n / 3 % 6).to_string();
+                    match (n + thread) % 16 {
+                        0 => drop(family.breaker(&[&key]).try_acquire().unwrap()),
+                        1 => assert!(family.evict_idle() <= 6),
+                        _ => succeed(family, &key),
+                    }
+                }
+            });
+        }
+    });
+    let mut sum = family.evicted().1;
+    for breaker in family.breakers() {
+        sum.add(&breaker.snapshot().counters);
+    }
+    let calls = (THREADS * CALLS) as u64;
+    let (neutral, evictions) = (calls / 16, calls / 16);
+    assert_eq!((sum.admitted, sum.in_flight()), (calls - evictions, 0));
+    assert_eq!((sum.neutral, sum.success), (neutral, calls - evictions - neutral));
+    assert!(family.len() <= 4);
+}
+
 // ===== keys and settings =====
 
 #[test]

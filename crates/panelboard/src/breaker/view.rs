@@ -175,6 +175,10 @@ impl Inner {
     /// Whether it may be forgotten: a new breaker would decide alike, and time has brought nothing
     /// about that is still to be announced. Announces nothing itself.
     pub(crate) fn is_clean(&self, now: Tick) -> bool {
+        // Light counts are of successes alone.
+        if self.shards.is_light() && self.cold.is_fresh() {
+            return true;
+        }
         self.cold.peek(|cold| {
             let (mut state, mut log) = (cold.state.clone(), Vec::new());
             state.look(&cold.settings, now, &mut log);

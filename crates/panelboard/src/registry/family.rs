@@ -1,10 +1,10 @@
 //! Breakers by key.
 
 use std::fmt;
-use std::hash::RandomState;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use panelboard_core::machine::Counters;
 use panelboard_core::rollup::Children;
 use panelboard_core::{Catalog, Settings, Tick};
@@ -112,7 +112,7 @@ impl Family {
             clock: shared.clock.clone(),
             max_keys: AtomicUsize::new(options.max_keys),
             options,
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             index: Index::new(Tick::ZERO.after(granule).as_nanos()),
             overflow: OnceLock::new(),
             count: AtomicUsize::new(0),
@@ -205,7 +205,7 @@ impl Family {
     /// were.
     ///
     /// New keys find places for themselves; call this now and then to have the memory back earlier.
-    /// It takes a fraction of a microsecond for each key, and holds up new keys only for some of them
+    /// It takes about a microsecond for each key, and holds up new keys only for some of them
     /// at a time.
     pub fn evict_idle(&self) -> usize {
         let shared = &*self.shared;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::{Family, FamilyOptions, Registry};
@@ -88,6 +89,35 @@ fn a_place_is_not_taken_from_a_key_in_use() {
                 assert!(std::ptr::eq(&*family.breaker(&[key]).inner, &*breaker.inner));
             }
         }
+    });
+}
+
+/// B-1 for the parent: calls to different keys hold no more of its probes than there may be, and
+/// what comes of them reaches it.
+#[test]
+fn b1_keys_share_the_probes_of_their_parent() {
+    explore(|| {
+        let (family, clock) = family(8);
+        let parent = family.parent().clone();
+        parent.command(crate::Command::OpenFor(Duration::from_secs(5)));
+        let (mine, other) = (family.breaker(&["old"]), family.breaker(&["new"]));
+        clock.advance(Duration::from_secs(5));
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let probe = |breaker: &crate::CircuitBreaker, in_flight: &AtomicUsize| {
+            let Ok(permit) = breaker.try_acquire() else { return 0 };
+            assert_eq!(in_flight.fetch_add(1, Ordering::AcqRel), 0);
+            in_flight.fetch_sub(1, Ordering::AcqRel);
+            permit.success();
+            1
+        };
+        let count = Arc::clone(&in_flight);
+        let thread = thread::spawn(move || probe(&other, &count));
+        let probes = probe(&mine, &in_flight);
+        let probes = probes + thread.join().unwrap();
+        assert!(probes >= 1);
+        let seen = parent.snapshot();
+        assert_eq!(seen.probes.map(|round| round.successes), Some(probes));
+        assert_eq!(seen.counters.in_flight(), 0);
     });
 }
 

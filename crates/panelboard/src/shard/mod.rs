@@ -188,6 +188,11 @@ impl Shards {
         write(shard)
     }
 
+    /// Whether nothing but now and then a success has been counted.
+    pub(crate) fn is_light(&self) -> bool {
+        self.table.get().is_none()
+    }
+
     /// What was counted so far, if there are no shards yet.
     fn light(&self) -> Option<Shard> {
         if self.table.get().is_some() {
