@@ -58,7 +58,7 @@ impl Key<'_> {
 
 fn needs_escapes(part: &str) -> bool {
     // Without a way out of the loop, so that many bytes are looked at in one go.
-    part.bytes().fold(false, |found, byte| found | (byte == b'/') | (byte == b'%'))
+    part.bytes().map(|byte| u32::from(matches!(byte, b'/' | b'%'))).sum::<u32>() > 0
 }
 
 fn escaped(byte: u8) -> Option<&'static str> {
