@@ -132,13 +132,14 @@ fn explain_says_why_and_what_happens_next() {
     let value: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&value["name"], &value["state"]), (&json!("api"), &json!("open")));
 
-    // Names of models are anything, and still one part of a path.
+    // Names of models are anything, and still one part of the circuit's name and of a path.
     upstream.set("ok");
     let model = "meta/llama 3.1:8b?#%2F";
     let body = json!({ "model": model, "messages": [] }).to_string();
     assert_eq!(gateway.post("/v1/chat/completions", &body).status, 200);
-    let output = gateway.cli(&["explain", &format!("llm/{model}")]);
-    assert!(output.stdout.starts_with(&format!("`llm/{model}` CLOSED")), "{}", output.stderr);
+    let name = "llm/meta%2Fllama 3.1:8b?#%252F";
+    let output = gateway.cli(&["explain", name]);
+    assert!(output.stdout.starts_with(&format!("`{name}` CLOSED")), "{}", output.stderr);
 }
 
 #[test]
