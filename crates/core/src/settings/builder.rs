@@ -294,20 +294,7 @@ impl SettingsBuilder {
     /// The first setting that is out of its range ([`limits`]) or contradicts another.
     pub fn build(self) -> Result<Settings, SettingsError> {
         let base = Settings::default();
-        let success_threshold = within(
-            "success_threshold",
-            self.success_threshold.unwrap_or(base.success_threshold),
-            limits::PROBES,
-        )?;
-        let probe_calls =
-            within("probe_calls", self.probe_calls.unwrap_or(success_threshold), limits::PROBES)?;
-        if probe_calls < success_threshold {
-            return Err(SettingsError {
-                field: "probe_calls",
-                value: probe_calls.to_string(),
-                accepted: format!("success_threshold ({success_threshold}) or more"),
-            });
-        }
+        let (success_threshold, probe_calls) = self.round()?;
         Ok(Settings {
             mode: self.mode.unwrap_or(base.mode),
             failure_threshold: self
@@ -400,6 +387,25 @@ impl SettingsBuilder {
 }
 
 impl SettingsBuilder {
+    /// How many probes must succeed, and out of how many.
+    fn round(&self) -> Result<(u32, u32), SettingsError> {
+        let success_threshold = within(
+            "success_threshold",
+            self.success_threshold.unwrap_or(Settings::default().success_threshold),
+            limits::PROBES,
+        )?;
+        let probe_calls =
+            within("probe_calls", self.probe_calls.unwrap_or(success_threshold), limits::PROBES)?;
+        if probe_calls < success_threshold {
+            return Err(SettingsError {
+                field: "probe_calls",
+                value: probe_calls.to_string(),
+                accepted: format!("success_threshold ({success_threshold}) or more"),
+            });
+        }
+        Ok((success_threshold, probe_calls))
+    }
+
     /// The throttle. Its parts are checked also while it is off.
     fn throttled(&self) -> Result<Option<Throttle>, SettingsError> {
         let base = Throttle::default();

@@ -47,7 +47,26 @@ use crate::{Clock, Tick};
 #[derive(Clone, Debug)]
 pub struct Deadline {
     at: Tick,
-    clock: Clock,
+    by: By,
+}
+
+/// The clock it goes by.
+#[derive(Clone, Debug)]
+enum By {
+    /// Tokio's, from this origin: a [`Clock`] of it would be allocated for each call.
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::time::Instant),
+    Clock(Clock),
+}
+
+impl By {
+    fn now(&self) -> Tick {
+        match self {
+            #[cfg(feature = "tokio")]
+            By::Tokio(origin) => Tick::ZERO.after(origin.elapsed()),
+            By::Clock(clock) => clock.now(),
+        }
+    }
 }
 
 // ===== impl Deadline =====
@@ -57,11 +76,11 @@ impl Deadline {
     /// [`Clock::precise`].
     pub fn after(budget: Duration) -> Deadline {
         #[cfg(feature = "tokio")]
-        let clock = Clock::tokio();
+        #[expect(clippy::disallowed_methods, reason = "the clock that the timers follow")]
+        let by = By::Tokio(tokio::time::Instant::now());
         #[cfg(not(feature = "tokio"))]
-        let clock = Clock::precise();
-        // The origin of either is now.
-        Deadline { at: Tick::ZERO.after(budget), clock }
+        let by = By::Clock(Clock::precise());
+        Deadline { at: by.now().after(budget), by }
     }
 
     /// So long from now by a clock of your choice.
@@ -69,8 +88,8 @@ impl Deadline {
     /// With [`DeadlineService`] and [`scope`](Self::scope) this had better be the clock that the
     /// timers follow, which is [`Clock::tokio`].
     pub fn after_on(clock: impl Into<Clock>, budget: Duration) -> Deadline {
-        let clock = clock.into();
-        Deadline { at: clock.now().after(budget), clock }
+        let by = By::Clock(clock.into());
+        Deadline { at: by.now().after(budget), by }
     }
 
     /// The deadline of the call that is being polled, or that runs on this thread; the nearest one
@@ -81,7 +100,7 @@ impl Deadline {
 
     /// What is left; zero once it has passed.
     pub fn remaining(&self) -> Duration {
-        self.at.until_from(self.clock.now())
+        self.at.until_from(self.by.now())
     }
 
     /// Whether it has passed.
