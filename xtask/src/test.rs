@@ -68,7 +68,12 @@ fn features() -> Result<(), String> {
     let each = ["hack", "clippy", "-p", "panelboard", "--each-feature", "--quiet"];
     run(&mut program(&hack, &[&each[..], &["--", "-D", "warnings"]].concat()))?;
     let all = ["test", "-p", "panelboard", "--all-features", "--quiet"];
-    for tests in [&["--test", "classify"][..], &["--lib", "classify"], &["--doc", "classify"]] {
+    for tests in [
+        &["--test", "classify"][..],
+        &["--test", "faces"],
+        &["--lib", "--", "classify", "unavailable"],
+        &["--doc"],
+    ] {
         run(&mut cargo(&[&all[..], tests].concat()))?;
     }
     Ok(())

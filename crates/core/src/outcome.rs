@@ -56,6 +56,30 @@ impl Outcome {
         }
     }
 
+    /// What a gRPC status with this code says, given the server's hint when to come back
+    /// (`grpc-retry-pushback-ms`).
+    ///
+    /// - `RESOURCE_EXHAUSTED` (8), and `UNAVAILABLE` (14) with a hint: pushback.
+    /// - `DEADLINE_EXCEEDED` (4): a failure of kind `timeout`.
+    /// - `INTERNAL` (13), `DATA_LOSS` (15), and `UNAVAILABLE` without a hint: a failure of kind
+    ///   `server_error`.
+    /// - `UNKNOWN` (2), and codes that are none: a failure that nobody named, which keeps the hint.
+    /// - `CANCELLED` (1): neutral. Somebody on the caller's side gave up.
+    /// - Everything else is a success: the dependency did its job, and the caller was wrong.
+    ///
+    /// Codes are those of <https://grpc.io/docs/guides/status-codes/>.
+    pub const fn of_grpc(code: i32, retry_after: Option<Duration>) -> Outcome {
+        match code {
+            8 => Outcome::pushback(retry_after),
+            14 if retry_after.is_some() => Outcome::pushback(retry_after),
+            4 => Outcome::failure(Kind::Timeout),
+            13..=15 => Outcome::Failure { kind: Kind::ServerError, retry_after },
+            1 => Outcome::Neutral,
+            0 | 3 | 5..=7 | 9..=12 | 16 => Outcome::Success,
+            _ => Outcome::Failure { kind: Kind::OTHER, retry_after },
+        }
+    }
+
     /// The name in metrics and API.
     pub const fn name(self) -> &'static str {
         match self {
@@ -133,5 +157,27 @@ mod tests {
         assert_eq!(Outcome::of_http(408, hint), Outcome::failure(Kind::Timeout));
         let failure = Outcome::Failure { kind: Kind::ServerError, retry_after: hint };
         assert_eq!(Outcome::of_http(502, hint), failure, "a failure keeps its hint");
+    }
+
+    #[test]
+    fn codes_of_grpc_are_judged_as_documented() {
+        let hint = Some(Duration::from_secs(7));
+        for code in [0, 3, 5, 6, 7, 9, 10, 11, 12, 16] {
+            assert_eq!(Outcome::of_grpc(code, hint), Outcome::Success, "{code}");
+        }
+        assert_eq!(Outcome::of_grpc(1, hint), Outcome::Neutral);
+        assert_eq!(Outcome::of_grpc(4, hint), Outcome::failure(Kind::Timeout));
+        for retry_after in [None, hint] {
+            let failure = |kind| Outcome::Failure { kind, retry_after };
+            assert_eq!(Outcome::of_grpc(8, retry_after), Outcome::pushback(retry_after));
+            for code in [13, 15] {
+                assert_eq!(Outcome::of_grpc(code, retry_after), failure(Kind::ServerError));
+            }
+            for code in [2, -1, 17, i32::MIN, i32::MAX] {
+                assert_eq!(Outcome::of_grpc(code, retry_after), failure(Kind::OTHER), "{code}");
+            }
+        }
+        assert_eq!(Outcome::of_grpc(14, None), Outcome::failure(Kind::ServerError));
+        assert_eq!(Outcome::of_grpc(14, hint), Outcome::pushback(hint));
     }
 }

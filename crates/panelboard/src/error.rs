@@ -1,10 +1,9 @@
 //! Why a guarded call has no result.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Name, PhaseName, Reason};
+use crate::{Name, PhaseName, Reason, Unavailable};
 
 /// A breaker refused a call: who, why, and when to come back.
 ///
@@ -44,31 +43,6 @@ pub enum Error<E> {
     /// The callee failed.
     Inner(E),
 }
-
-/// What breaker and policies have to say themselves: an [`Error`] without one of the callee.
-///
-/// An error type of your own that is to hold refusals and timeouts beside its other cases has a
-/// variant of this.
-///
-/// ```
-/// use panelboard::{Error, Unavailable};
-///
-/// enum LoginError {
-///     WrongPassword,
-///     Unavailable(Unavailable),
-/// }
-///
-/// impl From<Unavailable> for LoginError {
-///     fn from(unavailable: Unavailable) -> LoginError {
-///         LoginError::Unavailable(unavailable)
-///     }
-/// }
-///
-/// let late: Error<LoginError> = Error::TimedOut;
-/// let error = late.into_inner_or();
-/// assert!(matches!(error, LoginError::Unavailable(Error::TimedOut)));
-/// ```
-pub type Unavailable = Error<Infallible>;
 
 // ===== impl Rejected =====
 

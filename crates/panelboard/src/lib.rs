@@ -41,12 +41,15 @@ mod name;
 mod permit;
 pub mod policy;
 pub mod registry;
+#[cfg(feature = "reqwest-middleware")]
+pub mod reqwest_middleware;
 mod shard;
 mod slot;
 pub mod snapshot;
 pub mod stats;
 mod streak;
 mod sync;
+mod unavailable;
 
 pub use panelboard_core::{
     Backoff, BaseRate, Catalog, Cause, Command, DependencyCycle, DependsOn, Fired, HealthReport,
@@ -60,7 +63,7 @@ pub use breaker::GuardedCall;
 pub use breaker::{Builder, CircuitBreaker};
 pub use classify::{Classify, OkOrErr};
 pub use clock::{Clock, ManualClock};
-pub use error::{Error, Rejected, Unavailable};
+pub use error::{Error, Rejected};
 pub use event::{Event, Order, Subscription, TripRecord};
 #[cfg(feature = "macros")]
 pub use guarded::guarded;
@@ -68,6 +71,7 @@ pub use name::Name;
 pub use permit::{ErrorDetail, OwnedPermit, Permit};
 pub use registry::{Family, Registry};
 pub use snapshot::{Health, Snapshot};
+pub use unavailable::Unavailable;
 
 /// What `#[guarded]` expands to. Not for use by hand, and not kept stable.
 #[cfg(feature = "macros")]

@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | [`Io`] | [`std::io::Error`] | – |
 #![cfg_attr(feature = "http", doc = "| [`Http`] | `http::Response`, `http::StatusCode` | `http` |")]
+#![cfg_attr(feature = "http", doc = "| [`Grpc`] | `http::Response` of a gRPC server | `http` |")]
 #![cfg_attr(
     feature = "reqwest",
     doc = "| [`Reqwest`] | `reqwest::Response`, `reqwest::Error` | `reqwest` |"
@@ -46,6 +47,8 @@
 //! ```
 
 #[cfg(feature = "http")]
+mod grpc;
+#[cfg(feature = "http")]
 mod hint;
 #[cfg(feature = "http")]
 mod http;
@@ -57,6 +60,8 @@ mod reqwest;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 
+#[cfg(feature = "http")]
+pub use grpc::Grpc;
 #[cfg(feature = "http")]
 pub use hint::retry_after;
 #[cfg(feature = "http")]

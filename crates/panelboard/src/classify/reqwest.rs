@@ -21,6 +21,10 @@ use crate::{Kind, Outcome};
 /// | body cut or unreadable, redirected in circles | failure, `invalid_response` |
 /// | a request that could not be built | neutral |
 ///
+/// With the feature `reqwest-middleware` it also judges what a client with middleware returns: by the
+/// error of `reqwest` that is in it; refusals of a breaker or policy further in are neutral; what
+/// other middleware says itself is a failure that nobody named.
+///
 /// # Limits
 /// A call that returns with the head of an answer is judged by it. What happens to the body later
 /// is not seen; guard a call that reads it, if that matters.

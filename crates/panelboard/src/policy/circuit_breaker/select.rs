@@ -20,7 +20,7 @@ pub struct Keyed<K> {
 }
 
 impl<K> Keyed<K> {
-    pub(super) fn new(family: Family, key: K) -> Keyed<K> {
+    pub(crate) fn new(family: Family, key: K) -> Keyed<K> {
         Keyed { family, key }
     }
 }
