@@ -9,6 +9,7 @@
 //! ```
 
 mod bench;
+mod examples;
 mod generate;
 mod msrv;
 mod run;

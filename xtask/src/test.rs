@@ -1,18 +1,19 @@
 //! Everything that must hold, in the order in which it fails fastest.
 
 use crate::run::{cargo, exists, output, program, run};
-use crate::{msrv, root, tidy};
+use crate::{examples, msrv, root, tidy};
 
 /// A check, and what it is called.
 type Check = (&'static str, fn() -> Result<(), String>);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("tidy", tidy::run),
     ("format", format),
     ("licences and bans", deny),
     ("lints", lints),
     ("tests", tests),
     ("features of the library", features),
+    ("examples", examples::check),
     ("stated Rust version", msrv::check),
     ("loom", loom),
     ("documentation", documentation),
