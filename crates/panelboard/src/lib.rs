@@ -17,8 +17,21 @@
 //! - [`CircuitBreaker`]: guard a call, sync or async, or hold a [`Permit`] yourself.
 //! - [`Settings`] and [`presets`]: when to trip, for how long, how to recover.
 //! - [`classify`]: what a result says of the dependency.
-//! - [`Registry`]: the one place where the breakers of a service live.
+//! - [`Registry`]: the one place where the breakers of a service live; [`Family`]: one for each key.
+//! - [`policy`]: what stands around a breaker (retry, hedge, limits, deadlines, fallbacks), each by
+//!   itself or all in a `Stack`.
+//! - `guarded`: all this for a function, by attribute.
 //! - [`Snapshot`], [`event`]: what they look like, and what happens to them.
+//! - [`compat`]: the names of older breakers.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `macros` (default) | the attribute `guarded` |
+//! | `tokio` (default) | `call_async`, and the policies for async calls |
+//! | `tower` (default) | the policies as tower layers, timeout, hedge and fallback; `policy::stack` |
+//! | `http` | `classify::Http` and `Grpc`, `Unavailable::to_response` |
+//! | `reqwest`, `sqlx`, `redis` | `classify` for their results; `sqlx` needs Rust 1.94 |
+//! | `reqwest-middleware` | `reqwest_middleware`: a breaker in a client's chain |
 //!
 //! What decides is in `panelboard-core`, as pure functions; this crate runs them without locks on
 //! the paths that matter.
@@ -82,7 +95,7 @@ pub mod __private {
     pub use crate::guarded::{call, classifier, fall_back, never, part, settle};
 }
 
-/// The example of the README is compiled and run, too.
-#[cfg(doctest)]
+/// The examples of the README are compiled, and run where that needs no server.
+#[cfg(all(doctest, feature = "macros", feature = "reqwest-middleware"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
