@@ -5,9 +5,9 @@
 pub(crate) mod counted;
 
 #[cfg(panelboard_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(panelboard_loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 /// Locks, whatever happened to an earlier holder: nothing under our locks runs user code, so a
 /// panic there cannot leave a value half changed.

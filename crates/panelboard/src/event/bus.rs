@@ -6,13 +6,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
-
-use event_listener::Event as Signal;
 
 use super::{Event, What};
 use crate::Name;
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 
 /// Events kept unless said otherwise.
 const CAPACITY: usize = 10_000;
@@ -21,13 +23,17 @@ const CAPACITY: usize = 10_000;
 pub struct Bus {
     capacity: usize,
     ring: Mutex<Ring>,
-    news: Signal,
+    /// For those that block; the others leave a waker in the ring.
+    news: Condvar,
 }
 
 #[derive(Default)]
 struct Ring {
     events: VecDeque<Arc<Event>>,
     last: u64,
+    /// Whoever found nothing to read, by a number of their own.
+    waiting: Vec<(u64, Waker)>,
+    next_number: u64,
 }
 
 /// A place in the stream of events.
@@ -37,6 +43,13 @@ struct Ring {
 pub struct Subscription {
     bus: Arc<Bus>,
     seen: u64,
+}
+
+/// What [`Subscription::next`] waits in.
+struct Next<'a> {
+    subscription: &'a mut Subscription,
+    /// Under which its waker is kept, if it has left one.
+    number: Option<u64>,
 }
 
 /// So many events were dropped before the subscriber came to read them.
@@ -54,7 +67,7 @@ impl Bus {
     /// A bus that keeps the last `capacity` events, at least one.
     pub fn with_capacity(capacity: usize) -> Arc<Bus> {
         let capacity = capacity.max(1);
-        Arc::new(Bus { capacity, ring: Mutex::default(), news: Signal::new() })
+        Arc::new(Bus { capacity, ring: Mutex::default(), news: Condvar::new() })
     }
 
     /// Adds an event. Wakes nobody: that is for [`Bus::announce`], when no lock is held.
@@ -68,9 +81,25 @@ impl Bus {
         ring.events.push_back(Arc::new(Event { sequence, circuit, at, what }));
     }
 
-    /// Wakes whoever waits for events. Their wakers are foreign code, so the caller holds nothing.
+    /// Wakes whoever waits for events. Their wakers are foreign code, so the caller holds nothing,
+    /// and neither do we: a waker may read from this bus, or make events on it.
+    ///
+    /// A waker that panics keeps no other from being woken. Its panic goes on, unless the thread
+    /// already unwinds from another, when it would end the process.
     pub(crate) fn announce(&self) {
-        self.news.notify(usize::MAX);
+        let waiting = std::mem::take(&mut self.ring().waiting);
+        self.news.notify_all();
+        let mut panicked = None;
+        for (_, waker) in waiting {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        if let Some(panic) = panicked
+            && !std::thread::panicking()
+        {
+            resume_unwind(panic);
+        }
     }
 
     /// Follows the events from now on.
@@ -96,7 +125,7 @@ impl Bus {
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ring)
     }
 }
 
@@ -115,6 +144,38 @@ impl Ring {
     fn index_after(&self, sequence: u64) -> usize {
         usize::try_from(sequence.saturating_sub(self.forgotten())).unwrap_or(usize::MAX)
     }
+
+    /// The event after those seen, which then is one of them.
+    fn read(&self, seen: &mut u64) -> Result<Option<Arc<Event>>, Lagged> {
+        let missed = self.forgotten().saturating_sub(*seen);
+        if missed > 0 {
+            *seen += missed;
+            return Err(Lagged(missed));
+        }
+        let next = self.events.get(self.index_after(*seen)).cloned();
+        *seen += u64::from(next.is_some());
+        Ok(next)
+    }
+
+    /// Keeps a waker under this number, or a new one; returns the one that was there.
+    fn wait(&mut self, number: &mut Option<u64>, waker: Waker) -> Option<Waker> {
+        let number = *number.get_or_insert_with(|| {
+            self.next_number += 1;
+            self.next_number
+        });
+        match self.waiting.iter_mut().find(|(other, _)| *other == number) {
+            Some((_, kept)) => Some(std::mem::replace(kept, waker)),
+            None => {
+                self.waiting.push((number, waker));
+                None
+            }
+        }
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Waker> {
+        let at = self.waiting.iter().position(|(other, _)| *other == number)?;
+        Some(self.waiting.remove(at).1)
+    }
 }
 
 // ===== impl Subscription =====
@@ -126,15 +187,7 @@ impl Subscription {
     /// [`Lagged`] when events were dropped before they could be read; reading goes on with the
     /// oldest one kept.
     pub fn try_next(&mut self) -> Result<Option<Arc<Event>>, Lagged> {
-        let ring = self.bus.ring();
-        let missed = ring.forgotten().saturating_sub(self.seen);
-        if missed > 0 {
-            self.seen += missed;
-            return Err(Lagged(missed));
-        }
-        let next = ring.events.get(ring.index_after(self.seen)).cloned();
-        self.seen += u64::from(next.is_some());
-        Ok(next)
+        self.bus.ring().read(&mut self.seen)
     }
 
     /// Waits for the next event.
@@ -142,14 +195,7 @@ impl Subscription {
     /// # Errors
     /// [`Lagged`], as [`try_next`](Self::try_next).
     pub async fn next(&mut self) -> Result<Arc<Event>, Lagged> {
-        loop {
-            // Listening comes before looking, or an event between the two would be slept through.
-            let news = self.bus.news.listen();
-            if let Some(event) = self.try_next()? {
-                return Ok(event);
-            }
-            news.await;
-        }
+        Next { subscription: self, number: None }.await
     }
 
     /// Blocks the thread until the next event.
@@ -157,13 +203,46 @@ impl Subscription {
     /// # Errors
     /// [`Lagged`], as [`try_next`](Self::try_next).
     pub fn next_blocking(&mut self) -> Result<Arc<Event>, Lagged> {
-        use event_listener::Listener as _;
+        let mut ring = self.bus.ring();
         loop {
-            let news = self.bus.news.listen();
-            if let Some(event) = self.try_next()? {
+            if let Some(event) = ring.read(&mut self.seen)? {
                 return Ok(event);
             }
-            news.wait();
+            ring = self.bus.news.wait(ring).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+// ===== impl Next =====
+
+impl Future for Next<'_> {
+    type Output = Result<Arc<Event>, Lagged>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Next { subscription: Subscription { bus, seen }, number } = &mut *self;
+        if let Some(found) = bus.ring().read(seen).transpose() {
+            return Poll::Ready(found);
+        }
+        // Wakers are foreign code: cloned before the lock, and an old one dropped after it.
+        let waker = cx.waker().clone();
+        let mut ring = bus.ring();
+        // Looked at again, or an event between the two would be slept through.
+        if let Some(found) = ring.read(seen).transpose() {
+            drop(ring);
+            return Poll::Ready(found);
+        }
+        let old = ring.wait(number, waker);
+        drop(ring);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = self.subscription.bus.ring().forget(number);
+            drop(waker);
         }
     }
 }
@@ -181,50 +260,3 @@ impl fmt::Display for Lagged {
 }
 
 impl std::error::Error for Lagged {}
-
-#[cfg(all(test, not(panelboard_loom)))]
-mod tests {
-    use super::*;
-
-    fn push(bus: &Bus, circuit: &'static str) {
-        bus.push(circuit.into(), SystemTime::UNIX_EPOCH, What::Reconfigured);
-        bus.announce();
-    }
-
-    #[test]
-    fn a_subscriber_sees_every_event_in_order() {
-        let bus = Bus::new();
-        push(&bus, "before");
-        let mut all = bus.subscribe_after(0);
-        let mut new = bus.subscribe();
-        push(&bus, "after");
-        assert_eq!(&*all.try_next().unwrap().unwrap().circuit, "before");
-        let event = all.try_next().unwrap().unwrap();
-        assert_eq!((&*event.circuit, event.sequence), ("after", 2));
-        assert_eq!(&*new.try_next().unwrap().unwrap().circuit, "after");
-        assert!(new.try_next().unwrap().is_none());
-    }
-
-    #[test]
-    fn a_slow_subscriber_is_told_how_much_it_missed() {
-        let bus = Bus::with_capacity(3);
-        let mut slow = bus.subscribe();
-        for name in ["a", "b", "c", "d", "e"] {
-            push(&bus, name);
-        }
-        assert_eq!(slow.try_next().unwrap_err(), Lagged(2));
-        assert_eq!(&*slow.try_next().unwrap().unwrap().circuit, "c");
-        assert_eq!(bus.after(0, 10).len(), 3);
-        assert_eq!(bus.after(4, 10).len(), 1);
-        assert_eq!(bus.after(99, 10).len(), 0);
-    }
-
-    #[test]
-    fn a_blocked_subscriber_wakes_up() {
-        let bus = Bus::new();
-        let mut subscription = bus.subscribe();
-        let reader = std::thread::spawn(move || subscription.next_blocking().unwrap().sequence);
-        push(&bus, "news");
-        assert_eq!(reader.join().unwrap(), 1);
-    }
-}

@@ -1,7 +1,11 @@
 //! What happened, as values: the one door out of a breaker.
 
 mod bus;
+#[cfg(all(test, panelboard_loom))]
+mod loom;
 mod record;
+#[cfg(all(test, not(panelboard_loom)))]
+mod tests;
 
 use std::sync::Arc;
 use std::time::SystemTime;
