@@ -45,10 +45,11 @@ pub fn effective(
     let mut thresholds = configured;
     match health {
         Some(HealthReport::Degraded | HealthReport::Unhealthy) => degrade(&mut thresholds),
-        Some(HealthReport::Healthy) if !slow => {
+        // If it is slow, what follows tightens all the same.
+        Some(HealthReport::Healthy) => {
             thresholds.streak = thresholds.streak.map(|n| n.max((n + 1).min(MOST)));
         }
-        Some(HealthReport::Healthy) | None => {}
+        None => {}
     }
     if slow {
         let mut tightened = configured;

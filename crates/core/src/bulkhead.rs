@@ -143,6 +143,8 @@ mod tests {
         assert_eq!(full.arrive(&room), Arrival::Full);
         assert_eq!(full.leave(), Departure::HandOver(Occupancy { running: 2, queued: 1 }));
         assert_eq!(full.give_up(), Occupancy { running: 2, queued: 1 });
+        assert_eq!((room.max_concurrent(), room.max_queue()), (2, 2));
+        assert_eq!(room.max_wait(), Duration::from_secs(1));
     }
 
     #[test]

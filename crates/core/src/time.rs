@@ -64,6 +64,8 @@ mod tests {
     fn b8_time_saturates_at_both_ends() {
         let second = Duration::from_secs(1);
         assert_eq!(nanos(Duration::MAX), u64::MAX);
+        let most = Duration::from_nanos(u64::MAX);
+        assert_eq!((nanos(most), nanos(most + second)), (u64::MAX, u64::MAX));
         assert_eq!(nanos(second), 1_000_000_000);
         assert_eq!(Tick::ZERO.after(second).after(Duration::MAX), Tick::MAX);
         assert_eq!(Tick::MAX.after(second), Tick::MAX);

@@ -409,3 +409,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bounds_are_what_was_said() {
+    let bounds = Bounds::new(3, 5, 9).unwrap();
+    assert_eq!((bounds.min(), bounds.initial(), bounds.max()), (3, 5, 9));
+    assert_eq!(Limit::new(bounds, Tick::ZERO).limit(), 5);
+}

@@ -93,3 +93,58 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(window: impl Into<WindowSpec>) -> Settings {
+        Settings::builder().window(window).build().unwrap()
+    }
+
+    fn both() -> [Settings; 2] {
+        [of(5_u32), of(Duration::from_secs(10))]
+    }
+
+    #[test]
+    fn fits_only_settings_that_look_back_just_as_far() {
+        let all = [of(5_u32), of(6_u32), of(Duration::from_secs(10)), of(Duration::from_secs(11))];
+        for (made, settings) in all.iter().enumerate() {
+            let window = Window::new(settings);
+            for (asked, settings) in all.iter().enumerate() {
+                assert_eq!(window.fits(settings), made == asked, "{made}, {asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_ends_and_speeds_apart_whatever_its_sort() {
+        let now = Tick::from_nanos(7_000_000_000);
+        for settings in both() {
+            let mut window = Window::new(&settings);
+            window.record_end(now, Some(Kind::Connect));
+            window.record_end(now, None);
+            let second = Duration::from_secs(1);
+            window.record_speed(now, Speed::Unjudged, Some(second));
+            window.record_speed(now, Speed::Fast, Some(second));
+            window.record_speed(now, Speed::Slow, Some(3 * second));
+            let tally = window.tally(now);
+            assert_eq!((tally.calls, tally.failures), (2, 1));
+            assert_eq!((tally.timed, tally.slow, tally.took), (2, 1, 4 * second));
+            let mut kinds = KindTally::default();
+            kinds[Kind::Connect.index()] = 1;
+            assert_eq!(window.kinds(now), kinds);
+        }
+    }
+
+    #[test]
+    fn forgets_everything_but_how_far_it_looks_back() {
+        for settings in both() {
+            let mut window = Window::new(&settings);
+            window.record_end(Tick::ZERO, Some(Kind::Connect));
+            window.record_speed(Tick::ZERO, Speed::Slow, None);
+            window.clear();
+            assert_eq!(window, Window::new(&settings));
+        }
+    }
+}

@@ -149,6 +149,22 @@ mod tests {
         assert_eq!(window.ends(), 2);
     }
 
+    /// No call pushes another out before its time.
+    #[test]
+    fn holds_what_came_in_every_tenth() {
+        let mut window = TimeWindow::new(Duration::from_secs(10));
+        for second in 100..110 {
+            window.record_end(at(second), Some(Kind::Timeout));
+            window.record_end(at(second), None);
+        }
+        let tally = window.tally(at(109));
+        assert_eq!((tally.calls, tally.failures), (20, 10));
+        for (gone, second) in (110..120).enumerate() {
+            assert_eq!(window.tally(at(second)).failures, 9 - gone as u64);
+        }
+        assert_eq!(window.width(), SEC);
+    }
+
     #[test]
     fn durations_leave_the_window_with_their_calls_and_saturate() {
         let mut window = TimeWindow::new(Duration::from_secs(10));
