@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use panelboard::{
-    CircuitBreaker, Command, Jitter, Kind, ManualClock, Mode, OwnedPermit, PhaseName, Settings,
-    Tick, WindowSpec,
+    CircuitBreaker, Command, HealthReport, Jitter, Kind, ManualClock, Mode, OwnedPermit, PhaseName,
+    SequentialSpec, Settings, Tick, WindowSpec,
 };
 
 /// Settings and a history out of these bytes: nothing panics, and the invariants that can be seen
@@ -85,14 +85,15 @@ fn end(mut permit: OwnedPermit, data: &mut Unstructured<'_>) -> arbitrary::Resul
 
 fn command(data: &mut Unstructured<'_>) -> arbitrary::Result<Command> {
     let time = Duration::from_millis(data.arbitrary::<u32>()?.into());
-    Ok(match data.int_in_range(0..=6)? {
+    Ok(match data.int_in_range(0..=7)? {
         0 => Command::ForceOpen(time),
         1 => Command::ForceClosed(time),
         2 => Command::Observe(time),
         3 => Command::Auto(time),
         4 => Command::Reset,
         5 => Command::Trip,
-        _ => Command::OpenFor(time),
+        6 => Command::OpenFor(time),
+        _ => Command::Health(*data.choose(&HealthReport::ALL)?),
     })
 }
 
@@ -102,8 +103,8 @@ fn settings(data: &mut Unstructured<'_>) -> arbitrary::Result<Settings> {
         Ok(Duration::from_millis(data.arbitrary::<u16>()?.into()))
     };
     let mut builder = Settings::builder();
-    for _ in 0..data.int_in_range(0..=6)? {
-        builder = match data.int_in_range(0..=15)? {
+    for _ in 0..data.int_in_range(0..=9)? {
+        builder = match data.int_in_range(0..=23)? {
             0 => builder.failure_threshold(data.arbitrary::<Option<u8>>()?.map(u32::from)),
             1 => builder.failure_rate(data.arbitrary::<Option<f64>>()?),
             2 => builder.failure_count(data.arbitrary::<Option<u8>>()?.map(u32::from)),
@@ -119,7 +120,18 @@ fn settings(data: &mut Unstructured<'_>) -> arbitrary::Result<Settings> {
             12 => builder.success_threshold(data.arbitrary::<u8>()?.into()),
             13 => builder.probe_calls(data.arbitrary::<u8>()?.into()),
             14 => builder.mode(*data.choose(&Mode::ALL)?),
-            _ => builder.pace(data.arbitrary()?),
+            15 => builder.pace(data.arbitrary()?),
+            16 => {
+                let over = data.arbitrary::<bool>()?.then(|| millis(data)).transpose()?;
+                builder.ramp(over)
+            }
+            17 => builder.throttle(data.arbitrary::<Option<u8>>()?.map(|k| f64::from(k) / 16.0)),
+            18 => builder.throttle_window(millis(data)?),
+            19 => builder.throttle_max(data.arbitrary()?),
+            20 => builder.adaptive(data.arbitrary()?),
+            21 => builder.health_check(Some(millis(data)?)),
+            22 => builder.sequential(SequentialSpec::default().fault_rate(data.arbitrary()?)),
+            _ => builder.sequential(SequentialSpec::default().learned()),
         };
     }
     Ok(builder.build().unwrap_or_else(|error| {

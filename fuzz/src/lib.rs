@@ -6,8 +6,12 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a panic is what a fuzzer looks for")]
 
+mod answers;
 mod breaker;
 mod config;
+mod policies;
 
+pub use answers::answers;
 pub use breaker::breaker;
 pub use config::{config, overlay, text};
+pub use policies::policies;

@@ -80,9 +80,33 @@ fn single_values() {
 }
 
 #[test]
+fn answers_of_servers() {
+    let seeds: [(u16, &str); 8] = [
+        (429, "120"),
+        (503, "Sun, 06 Nov 1994 08:49:57 GMT"),
+        (503, "Sunday, 06-Nov-94 08:49:37 GMT"),
+        (503, "Sun Nov  6 08:49:37 1994"),
+        (529, "1.5\n250"),
+        (408, "\n1e300"),
+        (500, "soon"),
+        (200, ""),
+    ];
+    let seeds = seeds.map(|(status, text)| [&status.to_be_bytes(), text.as_bytes()].concat());
+    run(panelboard_fuzz::answers, "answers", seeds.to_vec(), 20_000);
+}
+
+fn noise(salt: u32) -> impl Iterator<Item = u8> {
+    (0..400_u32).map(move |i| (i.wrapping_mul(2_654_435_761 + salt) >> 13) as u8)
+}
+
+#[test]
+fn histories_of_policies() {
+    let seeds = (0..48).map(|salt| std::iter::once(salt as u8).chain(noise(salt * 77)).collect());
+    run(panelboard_fuzz::policies, "policies", seeds.collect(), 10_000);
+}
+
+#[test]
 fn histories_of_a_breaker() {
-    let noise =
-        |salt: u32| (0..400_u32).map(move |i| (i.wrapping_mul(2_654_435_761 + salt) >> 13) as u8);
     let seeds = (0..16).map(|salt| noise(salt * 77).collect()).collect();
     run(panelboard_fuzz::breaker, "breaker", seeds, 3_000);
 }
