@@ -11,6 +11,17 @@ use panelboard_core::Tick;
 ///
 /// A breaker reads one clock for everything it decides, and reads it only if a rule needs it.
 /// Steps of the wall clock change nothing (invariant B-8).
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Clock, Settings};
+///
+/// let quick = Settings::builder().slow_call_duration(std::time::Duration::from_millis(20));
+/// let cache =
+///     CircuitBreaker::builder("cache").settings(quick.build()?).clock(Clock::precise()).build();
+/// # let _ = cache.call(|| Ok::<_, std::io::Error>(()));
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -26,6 +37,19 @@ enum Source {
 }
 
 /// A clock that stands still until it is told otherwise, for tests and simulations.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::{CircuitBreaker, Command, ManualClock, PhaseName};
+///
+/// let clock = ManualClock::new();
+/// let mail = CircuitBreaker::builder("mail").clock(clock.clone()).build();
+/// mail.command(Command::OpenFor(Duration::from_secs(60)));
+/// assert!(mail.try_acquire().is_err());
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(mail.snapshot().phase, PhaseName::HalfOpen);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<AtomicU64>);
 

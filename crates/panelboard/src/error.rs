@@ -8,6 +8,18 @@ use crate::{Name, PhaseName, Reason, Unavailable};
 /// A breaker refused a call: who, why, and when to come back.
 ///
 /// Making one costs no allocation.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::{CircuitBreaker, Command, PhaseName, Settings};
+///
+/// let mail = CircuitBreaker::new("mail", Settings::default());
+/// mail.command(Command::OpenFor(Duration::from_secs(60)));
+/// let rejected = mail.try_acquire().unwrap_err();
+/// assert_eq!((rejected.name().as_str(), rejected.phase()), ("mail", PhaseName::Open));
+/// assert!(rejected.retry_after() > Duration::from_secs(55));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use = "a refused call must not be made"]
 pub struct Rejected {
@@ -22,6 +34,19 @@ pub struct Rejected {
 ///
 /// All but [`Inner`](Error::Inner) and [`TimedOut`](Error::TimedOut) are refusals of ours. They say
 /// nothing of the dependency, and no policy takes them for evidence against it.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Error, Settings};
+///
+/// let mail = CircuitBreaker::new("mail", Settings::default());
+/// match mail.call(|| Err::<(), _>("no route to host")) {
+///     Ok(()) => println!("sent"),
+///     Err(Error::Inner(error)) => println!("the server: {error}"),
+///     Err(refusal) if refusal.is_refusal() => println!("not asked: {refusal}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {

@@ -16,16 +16,59 @@ use crate::sync::counted::Counted;
 /// Settle it with the call's outcome. Dropping it settles it too: as a failure of kind `panic`
 /// while the thread unwinds from a panic, else as abandoned, which is neutral.
 /// Either way a probe's slot comes back (invariant B-7).
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Kind, Rejected, Settings};
+///
+/// fn send(mail: &CircuitBreaker, reply: &str) -> Result<(), Rejected> {
+///     let permit = mail.try_acquire()?;
+///     match reply.as_bytes() {
+///         [b'2', ..] => permit.success(),
+///         [b'4', ..] => permit.failure(Kind::ServerError),
+///         // Somebody else gave up: that says nothing.
+///         _ => drop(permit),
+///     }
+///     Ok(())
+/// }
+/// let mail = CircuitBreaker::new("mail", Settings::default());
+/// send(&mail, "250 OK")?;
+/// send(&mail, "")?;
+/// let counters = mail.snapshot().counters;
+/// assert_eq!((counters.success, counters.neutral), (1, 1));
+/// # Ok::<(), Rejected>(())
+/// ```
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 #[derive(Debug)]
 pub struct Permit<'a>(Lent<&'a Inner>);
 
 /// A [`Permit`] that keeps its breaker alive, for calls that outlive the borrow.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Settings};
+///
+/// let permit = CircuitBreaker::new("render", Settings::default()).try_acquire_owned(None)?;
+/// let job = std::thread::spawn(move || permit.success());
+/// # job.join().unwrap();
+/// # Ok::<(), panelboard::Rejected>(())
+/// ```
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 #[derive(Debug)]
 pub struct OwnedPermit(Lent<Counted<Inner>>);
 
 /// More about a failure than its kind, for "last errors". Keep secrets out of the message.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, ErrorDetail, Kind, Outcome, Settings};
+///
+/// let render = CircuitBreaker::new("render", Settings::default());
+/// let detail = ErrorDetail::new().status(503).message("no GPU left");
+/// render.try_acquire()?.record_with(Outcome::failure(Kind::ResourceExhausted), &detail);
+/// assert_eq!(render.snapshot().errors.len(), 1);
+/// # Ok::<(), panelboard::Rejected>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ErrorDetail {

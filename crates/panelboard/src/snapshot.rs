@@ -12,6 +12,19 @@ use crate::stats::Stats;
 use crate::{Cause, Kind, Mode, Name, PhaseName, Ratio, Settings, Tally};
 
 /// What a breaker looks like at one moment.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Kind, PhaseName, Settings};
+///
+/// let mail = CircuitBreaker::new("mail", Settings::builder().failure_threshold(1).build()?);
+/// mail.try_acquire()?.failure(Kind::Timeout);
+/// let now = mail.snapshot();
+/// assert_eq!((now.phase, now.counters.admitted), (PhaseName::Open, 1));
+/// let why = now.trip.as_ref().expect("it is open");
+/// println!("open since {:?}: {}", why.at, now.explain());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -89,6 +102,7 @@ pub struct Keys {
 
 /// An operator's override.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Override {
     /// How much longer it lasts.
     pub for_: Duration,
@@ -98,6 +112,7 @@ pub struct Override {
 
 /// How far traffic has come back after a recovery.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Ramp {
     /// The share of calls that may go through, or 5 a second if that is more.
     pub share: Ratio,
@@ -109,6 +124,7 @@ pub struct Ramp {
 
 /// One round of probes.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Probes {
     /// Under way.
     pub in_flight: u32,
@@ -124,6 +140,7 @@ pub struct Probes {
 
 /// What the sequential rule holds against the dependency.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Suspicion {
     /// The score; the limit is in [`Snapshot::thresholds`].
     pub score: Score,
@@ -133,6 +150,7 @@ pub struct Suspicion {
 
 /// A circuit that another depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Dependency {
     /// Which.
     pub name: Name,

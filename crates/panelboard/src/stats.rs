@@ -9,6 +9,7 @@ pub const RECOVERY_BOUNDS: [u64; 11] = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_80
 
 /// Figures over a breaker's life.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// Transitions so far, by from, to and the name of the cause.
     pub transitions: Vec<((PhaseName, PhaseName, &'static str), u64)>,
@@ -26,6 +27,7 @@ pub struct Stats {
 
 /// A histogram of the time from opening until closed again.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Recoveries {
     /// How many fell at or under each of [`RECOVERY_BOUNDS`] but over the one before; the last
     /// place is for longer ones.
@@ -36,6 +38,7 @@ pub struct Recoveries {
 
 /// How probes ended.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct ProbeCounts {
     /// They counted for closing.
     pub success: u64,

@@ -25,6 +25,7 @@ pub struct UnifiedCircuitBreakerManager {
 
 /// How all circuits are doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct HealthSummary {
     /// All of them.
     pub total_circuit_breakers: usize,

@@ -40,6 +40,21 @@ struct Ring {
 ///
 /// # Cancel safety
 /// [`Subscription::next`] may be dropped at any point; no event is lost by it.
+///
+/// # Examples
+/// ```
+/// use panelboard::event::What;
+/// use panelboard::{CircuitBreaker, Command, PhaseName, Settings};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let mail = CircuitBreaker::new("mail", Settings::default());
+/// let mut events = mail.subscribe();
+/// mail.command(Command::Trip);
+/// let event = events.next().await.unwrap();
+/// assert!(matches!(event.what, What::Transition { to: PhaseName::Open, .. }));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Subscription {
     bus: Arc<Bus>,
     seen: u64,

@@ -17,6 +17,7 @@ use crate::{Cause, Mode, Name, PhaseName};
 
 /// One thing that happened to one circuit.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Event {
     /// The place in the order of all events on the bus; starts at 1, without gaps.
     pub sequence: u64,
@@ -64,6 +65,7 @@ pub enum What {
 
 /// Who ordered something, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Order {
     /// Who.
     pub by: Arc<str>,

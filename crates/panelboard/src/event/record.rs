@@ -8,6 +8,7 @@ use crate::{Kind, Transition, WindowSpec};
 
 /// What a breaker knew at the moment it entered a phase. "Why is it open?" is answered from this.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TripRecord {
     /// From where to where, when, and why: for a trip, the rule with its numbers and thresholds.
     pub transition: Transition,
@@ -36,6 +37,7 @@ pub struct TripRecord {
 
 /// One failure, as far as it is known.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LastError {
     /// When, by the wall clock.
     pub at: SystemTime,

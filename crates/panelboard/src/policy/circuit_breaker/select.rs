@@ -6,6 +6,34 @@ use crate::{CircuitBreaker, Family};
 ///
 /// A [`CircuitBreaker`] guards them all. Any `Fn(&Request) -> CircuitBreaker` will do, too; it runs
 /// for every call, when no lock is held.
+///
+/// # Examples
+/// ```
+/// use panelboard::policy::circuit_breaker::{CircuitBreakerLayer, Select};
+/// use panelboard::{CircuitBreaker, Settings};
+///
+/// /// Reads and writes fail apart.
+/// #[derive(Clone)]
+/// struct ByMethod {
+///     reads: CircuitBreaker,
+///     writes: CircuitBreaker,
+/// }
+///
+/// impl Select<&str> for ByMethod {
+///     fn select(&self, method: &&str) -> Option<CircuitBreaker> {
+///         match *method {
+///             "GET" => Some(self.reads.clone()),
+///             "OPTIONS" => None,
+///             _ => Some(self.writes.clone()),
+///         }
+///     }
+/// }
+/// let breaker = |name: &'static str| CircuitBreaker::new(name, Settings::default());
+/// let by_method = ByMethod { reads: breaker("reads"), writes: breaker("writes") };
+/// assert_eq!(by_method.select(&"PUT").unwrap().name().as_str(), "writes");
+/// let layer = CircuitBreakerLayer::new(by_method);
+/// # drop(layer);
+/// ```
 pub trait Select<Request> {
     /// The breaker for this request.
     fn select(&self, request: &Request) -> Option<CircuitBreaker>;

@@ -15,6 +15,17 @@ use crate::policy::retry::Retry;
 use crate::{CircuitBreaker, Name, OkOrErr};
 
 /// Puts a [`Stack`] together, in whatever order it is told of its policies.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::stack::Stack;
+///
+/// let builder = Stack::builder("users").timeout(Duration::from_secs(2));
+/// // No attempt could ever time out, so this is no stack.
+/// let error = builder.deadline(Duration::from_secs(1)).build().unwrap_err();
+/// assert_eq!(error.findings().len(), 1);
+/// ```
 #[must_use]
 pub struct StackBuilder<R = Once, C = OkOrErr, F = NoFallback> {
     policies: Policies<R, C, F>,
