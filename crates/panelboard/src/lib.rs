@@ -62,6 +62,7 @@ pub mod snapshot;
 pub mod stats;
 mod streak;
 mod sync;
+mod ticker;
 mod unavailable;
 
 pub use panelboard_core::{
