@@ -113,6 +113,11 @@ impl Kind {
         }
     }
 
+    /// The [`Kind::index`] of the kind behind a [`Kind::code`].
+    pub const fn index_of(code: u8) -> usize {
+        if code < Kind::COUNT as u8 { code as usize } else { Kind::COUNT - 1 }
+    }
+
     /// The kind behind a [`Kind::code`].
     pub const fn from_code(code: u8) -> Kind {
         let others = Kind::OTHER.index() as u8;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::face::Told;
 use crate::{Name, PhaseName, Reason, Unavailable};
 
 /// A breaker refused a call: who, why, and when to come back.
@@ -20,14 +21,14 @@ use crate::{Name, PhaseName, Reason, Unavailable};
 /// assert_eq!((rejected.name().as_str(), rejected.phase()), ("mail", PhaseName::Open));
 /// assert!(rejected.retry_after() > Duration::from_secs(55));
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use = "a refused call must not be made"]
 pub struct Rejected {
-    pub(crate) name: Name,
-    pub(crate) phase: PhaseName,
-    pub(crate) reason: Reason,
-    pub(crate) retry_after: Duration,
-    pub(crate) generation: u64,
+    name: Name,
+    /// Phase, reason and generation.
+    told: Told,
+    /// In nanoseconds, for most refusals are never asked.
+    retry_after: u64,
 }
 
 /// Why a guarded call has no result: the one error of breaker and policies alike.
@@ -72,6 +73,11 @@ pub enum Error<E> {
 // ===== impl Rejected =====
 
 impl Rejected {
+    #[inline]
+    pub(crate) fn new(name: Name, told: Told, retry_after: u64) -> Rejected {
+        Rejected { name, told, retry_after }
+    }
+
     /// The breaker that refused.
     pub fn name(&self) -> &Name {
         &self.name
@@ -79,29 +85,42 @@ impl Rejected {
 
     /// The phase it was in.
     pub fn phase(&self) -> PhaseName {
-        self.phase
+        self.told.phase()
     }
 
     /// Why it refused.
     pub fn reason(&self) -> Reason {
-        self.reason
+        self.told.reason()
     }
 
     /// When it is worth coming back.
     pub fn retry_after(&self) -> Duration {
-        self.retry_after
+        Duration::from_nanos(self.retry_after)
     }
 
     /// The number of the phase it was in.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.told.generation()
     }
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rejected { name, reason, retry_after, .. } = self;
+        let (name, reason, retry_after) = (&self.name, self.reason(), self.retry_after());
         write!(f, "circuit `{name}` refused the call ({reason}), retry after {retry_after:?}")
+    }
+}
+
+#[expect(clippy::missing_fields_in_debug, reason = "`told` is unpacked")]
+impl fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected")
+            .field("name", &self.name)
+            .field("phase", &self.phase())
+            .field("reason", &self.reason())
+            .field("retry_after", &self.retry_after())
+            .field("generation", &self.generation())
+            .finish()
     }
 }
 
@@ -159,7 +178,7 @@ impl<E> Error<E> {
     /// When it is worth coming back, if a refusal knows.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::Rejected(rejected) => Some(rejected.retry_after),
+            Error::Rejected(rejected) => Some(rejected.retry_after()),
             Error::RateLimited { retry_after } => Some(*retry_after),
             _ => None,
         }

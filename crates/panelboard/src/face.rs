@@ -7,7 +7,7 @@
 use panelboard_core::{Mode, PhaseName, Reason, Settings, State, Tick};
 
 use crate::claim::{self, Claim};
-use crate::hot::Recorder;
+use crate::hot::{Recorder, weighs_behind_the_lock};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The published face.
@@ -24,6 +24,10 @@ pub(crate) struct FaceCell {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Face(u64);
 
+/// What a refused call is told of a face: phase, reason and generation, in the same word.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) struct Told(u64);
+
 /// What a call that wants through is told.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Door {
@@ -38,20 +42,23 @@ pub(crate) enum Door {
 }
 
 // The word, from the lowest bit: door (2), whether results are weighed without the lock (1),
-// whether calls are timed (1), whether results go to the shards alone (1), phase (2), reason (3), place
-// of the time (1), whether voters pass by a gate (1), epoch of the window (12), generation (40) as in
-// a claim.
+// whether calls are timed (1), whether results go to a time window in the shards (1), whether they
+// are held against something behind the lock (1), phase (2), reason (3), place of the time (1),
+// whether voters pass by a gate (1), epoch of the window (11), generation (40) as in a claim.
 const DOOR: u64 = 0b11;
 const WEIGHS: u64 = 1 << 2;
 const TIMED: u64 = 1 << 3;
-const SHARDS_ALONE: u64 = 1 << 4;
-const PHASE_AT: u32 = 5;
-const REASON_AT: u32 = 7;
-const PLACE_AT: u32 = 10;
+const WINDOWED: u64 = 1 << 4;
+const LOCKED: u64 = 1 << 5;
+const PHASE_AT: u32 = 6;
+const REASON_AT: u32 = 8;
+const PLACE_AT: u32 = 11;
 /// The door would be [`Door::Voter`], but the breaker's parent has a say, too.
-const GATED: u64 = 1 << 11;
-const EPOCH_AT: u32 = 12;
+const GATED: u64 = 1 << 12;
+const EPOCH_AT: u32 = 13;
 const EPOCH_BITS: u32 = claim::GENERATION_AT - EPOCH_AT;
+/// How many epochs of a phase can be told apart.
+pub(crate) const EPOCHS: u16 = 1 << EPOCH_BITS;
 const _: () = assert!(Reason::ALL.len() <= 8 && PhaseName::ALL.len() <= 4);
 
 // ===== impl FaceCell =====
@@ -141,15 +148,12 @@ impl Face {
         let door = if gated { Door::Ask } else { door };
         let weigh = closed && mode.weighs() && !lapses && !state.pace().is_escalated();
         let flag = |flag, on| if on { flag } else { 0 };
-        // A throttle wants to hear of failures, and so they are not for the shards alone.
-        let shards_alone = Recorder::of(settings) == Recorder::Shards
-            && settings.sequential().is_none()
-            && settings.throttle().is_none();
         let word = door as u64
             | flag(WEIGHS, weigh)
             | flag(GATED, gated)
             | flag(TIMED, settings.has_slow_rule())
-            | flag(SHARDS_ALONE, shards_alone)
+            | flag(WINDOWED, Recorder::of(settings) == Recorder::Shards)
+            | flag(LOCKED, weighs_behind_the_lock(settings))
             | (state.phase() as u64) << PHASE_AT
             | (reason.index() as u64) << REASON_AT
             | Face::stamp_of(state.generation(), epoch) << EPOCH_AT;
@@ -179,12 +183,44 @@ impl Face {
         self.0 & WEIGHS != 0 && claim.is_voter_of(self.0)
     }
 
-    /// As [`weighs`](Self::weighs), and nothing is to be done but to count the result in a shard:
-    /// the common case.
+    /// Whether results go to a time window in the shards.
     #[inline]
-    pub(crate) fn weighs_plainly(self, claim: Claim) -> bool {
-        self.0 & (WEIGHS | TIMED | SHARDS_ALONE) == WEIGHS | SHARDS_ALONE
-            && claim.is_voter_of(self.0)
+    pub(crate) fn windowed(self) -> bool {
+        self.0 & WINDOWED != 0
+    }
+
+    /// Whether results are held against something behind the lock: a window over calls, or the
+    /// score of the sequential rule.
+    #[inline]
+    pub(crate) fn weighs_behind_the_lock(self) -> bool {
+        self.0 & LOCKED != 0
+    }
+
+    /// Whether it matters when a success ends.
+    #[inline]
+    pub(crate) fn dates_successes(self) -> bool {
+        self.0 & (TIMED | WINDOWED) != 0
+    }
+
+    /// Whether calls are let in whose results are weighed without the lock, as long as this face is
+    /// shown: what nearly every call meets.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 & (DOOR | WEIGHS) == WEIGHS
+    }
+
+    /// Whether all there is to a success is to count it in this thread's shard: calls are not timed,
+    /// and nothing behind the lock looks at them. For a failure, the [settings](crate::hot::Hot) have
+    /// a say as well.
+    #[inline]
+    pub(crate) fn counts_plainly(self) -> bool {
+        self.0 & (TIMED | LOCKED) == 0
+    }
+
+    /// Whether calls are refused, as long as this face holds.
+    #[inline]
+    pub(crate) fn refuses(self) -> bool {
+        self.0 & DOOR == Door::Refuse as u64
     }
 
     /// Whether calls are timed.
@@ -202,12 +238,12 @@ impl Face {
     /// The stamp of a phase and an epoch. The epoch is cut to 12 bits: a thread would have to
     /// miss exactly 4,096 changes of the window within one phase to take its cells for current.
     pub(crate) fn stamp_of(generation: u64, epoch: u16) -> u64 {
-        generation << EPOCH_BITS | u64::from(epoch) & ((1 << EPOCH_BITS) - 1)
+        generation << EPOCH_BITS | u64::from(epoch % EPOCHS)
     }
 
     /// Whether a stamp was current before another was. Within a phase the epoch may have wrapped.
     pub(crate) fn stamp_precedes(stamp: u64, other: u64) -> bool {
-        let epochs = 1 << EPOCH_BITS;
+        let epochs = u64::from(EPOCHS);
         let (phase, other_phase) = (stamp >> EPOCH_BITS, other >> EPOCH_BITS);
         let ahead = other.wrapping_sub(stamp) % epochs;
         phase < other_phase || phase == other_phase && (1..epochs / 2).contains(&ahead)
@@ -223,10 +259,38 @@ impl Face {
     }
 
     pub(crate) fn phase(self) -> PhaseName {
+        self.told().phase()
+    }
+
+    #[inline]
+    pub(crate) fn reason(self) -> Reason {
+        self.told().reason()
+    }
+
+    #[inline]
+    pub(crate) fn told(self) -> Told {
+        Told(self.0 & (0b11 << PHASE_AT | 0b111 << REASON_AT | u64::MAX << claim::GENERATION_AT))
+    }
+}
+
+// ===== impl Told =====
+
+impl Told {
+    pub(crate) fn new(phase: PhaseName, reason: Reason, generation: u64) -> Told {
+        let (phase, reason) = (phase as u64, reason.index() as u64);
+        Told(phase << PHASE_AT | reason << REASON_AT | generation << claim::GENERATION_AT)
+    }
+
+    pub(crate) fn phase(self) -> PhaseName {
         PhaseName::ALL[(self.0 >> PHASE_AT) as usize & 0b11]
     }
 
+    #[inline]
     pub(crate) fn reason(self) -> Reason {
         Reason::ALL[(self.0 >> REASON_AT) as usize & 0b111]
+    }
+
+    pub(crate) fn generation(self) -> u64 {
+        self.0 >> claim::GENERATION_AT
     }
 }

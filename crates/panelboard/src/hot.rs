@@ -13,6 +13,8 @@ pub(crate) struct HotCell {
     width: AtomicU64,
     slow_after: AtomicU64,
     timeout: AtomicU64,
+    /// Names what slack was granted under: raised when it no longer holds.
+    version: AtomicU64,
 }
 
 /// The settings that calls read, in one word.
@@ -30,17 +32,17 @@ pub(crate) enum Recorder {
     Locked = 2,
 }
 
-// The word, from the lowest bit: recorder (2), whether calls are timed (1), ignored kinds (16),
-// from how many failures in a row on the rules are asked (16, 0 for never), whether durations are
-// added up (1), whether results are held against something behind the lock (1), whether there are
-// dependencies (1), whether there is a throttle (1).
-const TIMED: u64 = 1 << 2;
-const IGNORE_AT: u32 = 3;
-const ASKED_FROM_AT: u32 = 19;
-const ADDS_UP: u64 = 1 << 35;
-const LOCKED: u64 = 1 << 36;
-const DEPENDS: u64 = 1 << 37;
-const THROTTLED: u64 = 1 << 38;
+// The word, from the lowest bit: recorder (2), ignored kinds (16), from how many failures in a row on
+// the rules are asked (16, 0 for never), kinds of which there is more to a failure than to count it
+// (16), whether durations are added up (1), whether results are held against something behind the lock
+// (1), whether there are dependencies (1), whether there is a throttle (1).
+const IGNORE_AT: u32 = 2;
+const ASKED_FROM_AT: u32 = 18;
+const INVOLVED_AT: u32 = 34;
+const ADDS_UP: u64 = 1 << 50;
+const LOCKED: u64 = 1 << 51;
+const DEPENDS: u64 = 1 << 52;
+const THROTTLED: u64 = 1 << 53;
 
 // ===== impl HotCell =====
 
@@ -51,6 +53,7 @@ impl HotCell {
             width: AtomicU64::new(1),
             slow_after: AtomicU64::new(0),
             timeout: AtomicU64::new(0),
+            version: AtomicU64::new(0),
         };
         cell.publish(settings, false);
         cell
@@ -65,21 +68,39 @@ impl HotCell {
         self.width.store(width, Ordering::Relaxed);
         self.slow_after.store(nanos(settings.slow_call_duration()), Ordering::Relaxed);
         self.timeout.store(nanos(settings.timeout()), Ordering::Relaxed);
-        let recorder = Recorder::of(settings);
-        let locked = recorder == Recorder::Locked || settings.sequential().is_some();
         // Thresholds may tighten at any moment, so calls go by the tightest there can be.
         let asked_from = adaptive::tightest(settings).asked_from();
+        let throttled = settings.throttle().is_some();
+        let involved = match depends || throttled {
+            true => KindSet::ALL,
+            false => settings.ignore(),
+        };
         let flag = |flag, on| if on { flag } else { 0 };
-        let word = recorder as u64
-            | flag(TIMED, settings.has_slow_rule())
-            | flag(ADDS_UP, settings.tracks_latency())
-            | flag(LOCKED, locked)
-            | flag(DEPENDS, depends)
+        let word = Recorder::of(settings) as u64
             | u64::from(settings.ignore().bits()) << IGNORE_AT
-            | flag(THROTTLED, settings.throttle().is_some())
-            | u64::from(asked_from.unwrap_or(0) as u16) << ASKED_FROM_AT;
+            | u64::from(asked_from.unwrap_or(0) as u16) << ASKED_FROM_AT
+            | u64::from(involved.bits()) << INVOLVED_AT
+            | flag(ADDS_UP, settings.tracks_latency())
+            | flag(LOCKED, weighs_behind_the_lock(settings))
+            | flag(DEPENDS, depends)
+            | flag(THROTTLED, throttled);
         // Release: pairs with the acquire in `load`.
         self.word.store(word, Ordering::Release);
+        self.revoke_slack();
+    }
+
+    /// Takes back all slack that threads have been granted: their next bad event asks the rules. The
+    /// caller holds the lock, or nobody else has the breaker yet.
+    pub(crate) fn revoke_slack(&self) {
+        let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        // Release: pairs with the acquire in `version`.
+        self.version.store(next, Ordering::Release);
+    }
+
+    /// What slack is granted under now.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -108,18 +129,18 @@ impl HotCell {
 
     /// How a call compares with the slow bound that began at `started`, if it was timed.
     #[inline]
-    pub(crate) fn speed(&self, hot: Hot, started: Option<Tick>, now: Tick) -> Speed {
+    pub(crate) fn speed(&self, started: Option<Tick>, now: Tick) -> Speed {
         match started {
-            Some(started) if hot.timed() => {
+            Some(started) => {
                 let took = now.as_nanos().saturating_sub(started.as_nanos());
                 match self.slow_after.load(Ordering::Relaxed) {
-                    // The rule was switched off after `hot` was read.
+                    // The rule was switched off while the call ran.
                     0 => Speed::Unjudged,
                     bound if took >= bound => Speed::Slow,
                     _ => Speed::Fast,
                 }
             }
-            _ => Speed::Unjudged,
+            None => Speed::Unjudged,
         }
     }
 }
@@ -146,9 +167,10 @@ impl Hot {
         }
     }
 
+    /// From how many failures in a row on the rules are asked.
     #[inline]
-    pub(crate) fn timed(self) -> bool {
-        self.0 & TIMED != 0
+    pub(crate) fn asked_from(self) -> Option<u16> {
+        Some((self.0 >> ASKED_FROM_AT) as u16).filter(|failures| *failures != 0)
     }
 
     /// Whether the state machine wants to hear of every failure.
@@ -169,14 +191,7 @@ impl Hot {
         if self.adds_up() { started.map(|started| now.since(started)) } else { None }
     }
 
-    /// From how many failures in a row on the rules are asked.
-    #[inline]
-    pub(crate) fn asked_from(self) -> Option<u16> {
-        Some((self.0 >> ASKED_FROM_AT) as u16).filter(|failures| *failures != 0)
-    }
-
-    /// Whether results are held against something behind the lock: a window over calls, or the
-    /// score of the sequential rule.
+    /// Whether results are held against something behind the lock.
     #[inline]
     pub(crate) fn weighs_behind_the_lock(self) -> bool {
         self.0 & LOCKED != 0
@@ -188,10 +203,12 @@ impl Hot {
         self.0 & DEPENDS != 0
     }
 
-    /// Whether a failure of this kind may not count: it is ignored, or may be excused.
+    /// Whether there is more to a failure than to count it: its kind (by
+    /// [`index`](panelboard_core::Kind::index)) is ignored, it may be excused, or a throttle wants to
+    /// hear of it.
     #[inline]
-    pub(crate) fn may_not_count(self, kind: Kind) -> bool {
-        self.ignores(kind) | self.depends()
+    pub(crate) fn involves(self, kind: usize) -> bool {
+        self.0 >> INVOLVED_AT & 1 << kind != 0
     }
 
     /// What an outcome is under these settings; as [`Settings::regard`].
@@ -205,7 +222,7 @@ impl Hot {
 
     /// Whether a failure of this kind is neutral.
     #[inline]
-    pub(crate) fn ignores(self, kind: Kind) -> bool {
+    fn ignores(self, kind: Kind) -> bool {
         KindSet::from_bits((self.0 >> IGNORE_AT) as u16).contains(kind)
     }
 }
@@ -220,19 +237,24 @@ impl Recorder {
     }
 }
 
+/// Whether results are held against something behind the lock: a window over calls, or the score of
+/// the sequential rule.
+pub(crate) fn weighs_behind_the_lock(settings: &Settings) -> bool {
+    Recorder::of(settings) == Recorder::Locked || settings.sequential().is_some()
+}
+
 #[cfg(all(test, not(panelboard_loom)))]
 mod tests {
     use super::*;
 
-    /// A call that has read the word of the settings before they changed.
     #[test]
     fn no_call_is_slow_by_a_rule_that_was_just_switched_off() {
         let secs = Duration::from_secs;
         let timed = Settings::builder().slow_call_duration(secs(9)).build().unwrap();
         let cell = HotCell::new(&timed);
-        let (before, now) = (cell.load(), Tick::ZERO.after(secs(1)));
-        assert_eq!(cell.speed(before, Some(Tick::ZERO), now), Speed::Fast);
+        let now = Tick::ZERO.after(secs(1));
+        assert_eq!(cell.speed(Some(Tick::ZERO), now), Speed::Fast);
         cell.publish(&Settings::default(), false);
-        assert_eq!(cell.speed(before, Some(Tick::ZERO), now), Speed::Unjudged);
+        assert_eq!(cell.speed(Some(Tick::ZERO), now), Speed::Unjudged);
     }
 }

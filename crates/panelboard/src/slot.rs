@@ -13,10 +13,10 @@ pub(crate) const OWNED: usize = 3;
 /// The slot of threads that found no slot of their own; a lock makes them take turns.
 pub(crate) const OVERFLOW: usize = OWNED;
 
-#[cfg(not(panelboard_loom))]
-pub(crate) use threads::current;
 #[cfg(all(test, not(panelboard_loom)))]
 pub(crate) use threads::pretend;
+#[cfg(not(panelboard_loom))]
+pub(crate) use threads::{current, own};
 
 #[cfg(not(panelboard_loom))]
 mod threads {
@@ -47,6 +47,14 @@ mod threads {
             // Release: pairs with the acquire in `claim`, so the next owner sees what we wrote.
             TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
         }
+    }
+
+    /// This thread's own slot, if it has one yet.
+    #[inline]
+    pub(crate) fn own() -> Option<usize> {
+        let slot = SLOT.get();
+        // Neither unknown nor shared.
+        (slot < OWNED).then_some(slot)
     }
 
     /// This thread's slot.
@@ -190,7 +198,7 @@ mod threads {
 }
 
 #[cfg(panelboard_loom)]
-pub(crate) use models::{crowd, current};
+pub(crate) use models::{crowd, current, own};
 
 #[cfg(panelboard_loom)]
 mod models {
@@ -207,6 +215,11 @@ mod models {
 
     pub(crate) fn current() -> usize {
         SLOT.with(|slot| (*slot).min(OVERFLOW))
+    }
+
+    pub(crate) fn own() -> Option<usize> {
+        let slot = current();
+        (slot < OVERFLOW).then_some(slot)
     }
 
     /// From now on no thread finds a slot of its own.

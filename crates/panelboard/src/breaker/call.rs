@@ -25,7 +25,7 @@ pin_project! {
 impl<'a, F, C> GuardedCall<'a, F, C> {
     #[inline]
     pub(super) fn new(breaker: &'a Inner, call: F, classify: C) -> GuardedCall<'a, F, C> {
-        GuardedCall { classify, guarded: Guarded::new(Stage::New(breaker), call) }
+        GuardedCall { classify, guarded: Guarded::new(Stage::New(Some(breaker)), call) }
     }
 }
 
@@ -60,12 +60,10 @@ pin_project! {
 }
 
 enum Stage<B: AsInner> {
-    /// Not polled yet, and not let through.
-    New(B),
-    /// Let through, and not being polled.
+    /// Not let through yet; `None` from the moment it is.
+    New(Option<B>),
+    /// Found pending.
     Running(Parked<B>),
-    /// Ready.
-    Done,
 }
 
 /// The permit of a call that is not being polled. If it is dropped, the call was cancelled, even
@@ -97,29 +95,86 @@ impl<B: AsInner, F: Future> Guarded<B, F> {
     /// Polls the call; `judge` says what its result is to the breaker, and what to the caller.
     #[inline]
     pub(crate) fn poll_with<T, E>(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
     ) -> Poll<Result<T, Error<E>>> {
-        let this = self.project();
-        // An executor may drop a future long after its poll panicked, when the panic is no longer
-        // to be seen. So the permit leaves the future while user code runs: unwinding drops it.
-        let permit = match std::mem::replace(this.stage, Stage::Done) {
-            Stage::New(breaker) => match breaker.inner().admit(None) {
-                Ok(claim) => Some(Lent::new(breaker, claim)),
-                Err(rejected) => return Poll::Ready(Err(Error::Rejected(rejected))),
+        let this = self.as_mut().project();
+        let Stage::New(breaker) = this.stage else { return self.poll_again(cx, judge) };
+        let Some(breaker) = breaker.take() else { return self.poll_again(cx, judge) };
+        let waits = match breaker.inner().admit_here() {
+            // What most calls come to that find their answer at hand.
+            Some(Ok(visit)) => match this.call.poll(cx) {
+                Poll::Ready(result) => {
+                    let (outcome, result) = judge(result);
+                    visit.record(outcome);
+                    return Poll::Ready(result);
+                }
+                Poll::Pending => Some(visit.leave()),
             },
-            Stage::Running(mut parked) => parked.0.take(),
-            Stage::Done => None,
+            Some(Err(rejected)) => return Poll::Ready(Err(Error::Rejected(rejected))),
+            None => None,
         };
-        let Some(mut permit) = permit else {
+        match waits {
+            Some(claim) => self.wait(Lent::new(breaker, claim), cx),
+            None => self.poll_at_length(breaker, cx, judge),
+        }
+    }
+}
+
+/// The parts of a poll that not every call comes to.
+///
+/// An executor may drop a future long after its poll panicked, when the panic is no longer to be
+/// seen. So the permit is out of the future while user code runs: unwinding drops it.
+impl<B: AsInner, F: Future> Guarded<B, F> {
+    fn poll_at_length<T, E>(
+        self: Pin<&mut Self>,
+        breaker: B,
+        cx: &mut Context<'_>,
+        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
+    ) -> Poll<Result<T, Error<E>>> {
+        match breaker.inner().admit(None) {
+            Ok(claim) => self.run(Lent::new(breaker, claim), cx, judge),
+            Err(rejected) => Poll::Ready(Err(Error::Rejected(rejected))),
+        }
+    }
+
+    fn poll_again<T, E>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
+    ) -> Poll<Result<T, Error<E>>> {
+        let permit = match self.as_mut().project().stage {
+            Stage::Running(parked) => parked.0.take(),
+            Stage::New(_) => None,
+        };
+        let Some(permit) = permit else {
             panic!("a guarded call was polled after it was ready");
         };
-        if let Poll::Ready(result) = this.call.poll(cx) {
+        self.run(permit, cx, judge)
+    }
+
+    fn run<T, E>(
+        mut self: Pin<&mut Self>,
+        permit: Lent<B>,
+        cx: &mut Context<'_>,
+        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
+    ) -> Poll<Result<T, Error<E>>> {
+        if let Poll::Ready(result) = self.as_mut().project().call.poll(cx) {
             let (outcome, result) = judge(result);
             permit.record(outcome);
             return Poll::Ready(result);
         }
+        self.wait(permit, cx)
+    }
+
+    /// The call is pending, and so is this, unless its time is over.
+    fn wait<T, E>(
+        self: Pin<&mut Self>,
+        mut permit: Lent<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, Error<E>>> {
+        let this = self.project();
         if this.timer.poll_timeout(&mut permit, cx).is_ready() {
             permit.record(Outcome::failure(Kind::Timeout));
             return Poll::Ready(Err(Error::TimedOut));

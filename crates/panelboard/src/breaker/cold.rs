@@ -8,25 +8,24 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use panelboard_core::cusum::{Cusum, Ended};
-use panelboard_core::evidence::{self, Evidence, Signs};
+use panelboard_core::evidence::{Evidence, Signs};
 use panelboard_core::state::Role;
 use panelboard_core::{
-    Cause, Change, Command, Decision, End, Outcome, Settings, Speed, State, Tick, Ticket, Verdict,
-    adaptive, rules,
+    Cause, Change, Command, Decision, End, Kind, Outcome, Settings, Speed, State, Tick, Ticket,
+    Verdict, adaptive,
 };
 
 use super::dependencies::Dependencies;
 use super::gate::{Lent, Members};
-use super::inner::{Charge, Inner};
+use super::inner::Inner;
 use crate::claim::Claim;
 use crate::error::Rejected;
 use crate::event::{LastError, Order, TripRecord, What};
-use crate::face::Door;
+use crate::face::{Door, Told};
 use crate::hot::Recorder;
 use crate::permit::ErrorDetail;
 use crate::shard::{RECENT, Shard};
 use crate::stats::Stats;
-use crate::streak::{Judging, Next};
 
 /// What stands behind the lock.
 pub(crate) struct Cold {
@@ -222,8 +221,10 @@ impl Inner {
             }
             (Decision::Reject { reason, retry_after }, _, phase, generation) => {
                 self.shards.write(|shard| shard.rejected(reason));
-                let name = self.name.clone();
-                Err(Rejected { name, phase, reason, retry_after, generation })
+                let told = Told::new(phase, reason, generation);
+                // A wait that fits into no tick is one of centuries.
+                let wait = retry_after.as_nanos().try_into().unwrap_or(u64::MAX);
+                Err(Rejected::new(self.name.clone(), told, wait))
             }
         }
     }
@@ -249,7 +250,7 @@ impl Inner {
             let (now, hot) = (inner.clock.now(), inner.hot.load());
             let above = self.lent(cold, claim);
             cold.take_back(claim);
-            let speed = inner.hot.speed(hot, started, now);
+            let speed = inner.hot.speed(started, now);
             let took = hot.took(started, now);
             let pushback = matches!(outcome, Outcome::Pushback { .. });
             let against = cold.has_voted(ticket) || (speed == Speed::Slow && !pushback);
@@ -261,16 +262,16 @@ impl Inner {
             {
                 match detail {
                     Some(detail) => cold.remember(detail.to_error(inner.clock.wall(now), kind)),
-                    None => inner.shards.write(|shard| shard.remember(kind, now)),
+                    None => inner.shards.write(|shard| shard.remember_other(kind, now)),
                 }
             }
-            // Before it is weighed, too, for what has ended so far is what is learned from.
             inner.shards.write(|shard| {
                 if speed == Speed::Slow {
                     shard.slow();
                 }
                 match outcome {
                     _ if verdict == Verdict::Late => shard.late(),
+                    Outcome::Success | Outcome::Failure { .. } if verdict == Verdict::Weigh => {}
                     Outcome::Success => shard.success(),
                     Outcome::Failure { kind, .. } => shard.failure(kind),
                     Outcome::Neutral => shard.neutral(),
@@ -278,12 +279,48 @@ impl Inner {
                 }
             });
             if verdict == Verdict::Weigh {
-                inner.weigh(cold, ticket, End { outcome, speed, took }, now, log);
+                inner.weigh(cold, ticket.generation, End { outcome, speed, took }, now, log);
             }
             above
         });
         if let Some((parent, from_parent)) = above {
             parent.settle(from_parent, for_parent(outcome), detail);
+        }
+    }
+
+    /// A voter's success or failure that is held against something behind the lock. Mostly it goes no
+    /// further, and the state machine need not be asked. `now` was read before the lock was taken.
+    pub(super) fn settle_in_order(
+        &self,
+        claim: Claim,
+        failure: Option<Kind>,
+        speed: Speed,
+        now: Tick,
+    ) {
+        let outcome = failure.map_or(Outcome::Success, Outcome::failure);
+        let counts = self.locked(|inner, cold, log| {
+            let hot = inner.hot.load();
+            // Faces are published under this lock. While this one is shown, the state machine would
+            // say `Weigh` and change nothing, unless it keeps account of failures for a throttle;
+            // else it has to be asked.
+            let asks = !inner.face.load().weighs(claim) || (failure.is_some() && hot.throttled());
+            if asks {
+                return false;
+            }
+            inner.shards.write(|shard| {
+                if speed == Speed::Slow {
+                    shard.slow();
+                }
+                if let Some(kind) = failure {
+                    shard.remember_other(kind, now);
+                }
+            });
+            let end = End { outcome, speed, took: hot.took(claim.started(), now) };
+            inner.weigh(cold, claim.generation(), end, now, log);
+            true
+        });
+        if !counts {
+            self.settle_by_the_lock(claim, outcome, None);
         }
     }
 
@@ -296,7 +333,7 @@ impl Inner {
             let verdict = cold.state.mark_slow(&cold.settings, now, ticket, log);
             if verdict == Verdict::Weigh {
                 let end = End::passed_the_bound(&cold.settings);
-                inner.weigh(cold, ticket, end, now, log);
+                inner.weigh(cold, ticket.generation, end, now, log);
             }
             self.lent(cold, claim)
         });
@@ -314,100 +351,6 @@ impl Inner {
         });
         if let Some((parent, from_parent)) = above {
             parent.renew(from_parent, lease);
-        }
-    }
-
-    /// Weighs a voter's result while the lock is held.
-    fn weigh(&self, cold: &mut Cold, ticket: Ticket, end: End, now: Tick, log: &mut Vec<Change>) {
-        let End { outcome, speed, took } = end;
-        let (kind, hint) = match outcome {
-            Outcome::Failure { kind, retry_after } => (Some(kind), retry_after),
-            _ => (None, None),
-        };
-        // Read under the lock, as they are published: these go with `cold`.
-        let hot = self.hot.load();
-        let generation = ticket.generation;
-        if let Some(cusum) = &mut cold.cusum {
-            cusum.weigh(outcome, || self.shards.ended());
-        }
-        let signs = cold.signs();
-        if let Some(evidence) = &mut cold.evidence {
-            let judged = cold.state.judged_by(&cold.settings, now);
-            if let Some(fired) = evidence.record(&judged, now, end, signs) {
-                let closed_for = now.since(cold.state.entered());
-                let proven = evidence.fills_a_window(&cold.settings, closed_for);
-                self.note_successes(cold);
-                cold.state.trip(&cold.settings, now, fired, (hint, proven), log);
-            }
-            return;
-        }
-        let speed = if hot.timed() { speed } else { Speed::Unjudged };
-        let bad = rules::Bad { failure: kind.is_some(), slow: speed == Speed::Slow };
-        let ended = matches!(outcome, Outcome::Success | Outcome::Failure { .. });
-        if hot.recorder() == Recorder::Shards {
-            let frame = self.frame(cold, generation);
-            self.shards.write(|shard| {
-                if ended {
-                    shard.end(frame, now, kind);
-                }
-                if bad.slow || (ended && speed == Speed::Fast) {
-                    shard.speed(frame, now, bad.slow);
-                    if let Some(took) = took {
-                        shard.took(frame, now, took);
-                    }
-                }
-            });
-        }
-        if outcome == Outcome::Success {
-            self.streak.end(generation);
-        }
-        let charge = Charge { generation, bad, hint, now };
-        if bad.any()
-            && let Next::Judge(judging) = self.hold_against(hot, charge)
-        {
-            self.judge_with(cold, charge, judging, log);
-        }
-    }
-
-    /// Sums the window up and asks the rules.
-    pub(super) fn judge_with(
-        &self,
-        cold: &mut Cold,
-        charge: Charge,
-        judging: Judging,
-        log: &mut Vec<Change>,
-    ) {
-        let Charge { generation, bad, hint, now } = charge;
-        if cold.state.generation() != generation {
-            return;
-        }
-        let frame = self.frame(cold, generation);
-        let tally = self.shards.tally(frame, now);
-        // A slack that is granted while fewer calls are enough holds also when more are needed.
-        let signs = cold.signs();
-        let judged = cold.state.judged_by(&cold.settings, now);
-        let thresholds = adaptive::in_force(&judged, signs.health, tally);
-        let seen = rules::Seen { streak: judging.streak, tally, score: signs.score };
-        match rules::judge(&thresholds, bad, seen) {
-            None => {
-                let slack = rules::slack(&adaptive::tightest(&judged), tally);
-                self.streak.grant(judging, slack);
-            }
-            Some(fired) => {
-                self.note_successes(cold);
-                let Cold { settings, state, .. } = cold;
-                let closed_for = now.since(state.entered());
-                let ends = self.shards.ends(frame);
-                let proven = evidence::fills_a_window(settings, closed_for, ends);
-                state.trip(settings, now, fired, (hint, proven), log);
-            }
-        }
-    }
-
-    /// Tells the state machine of the successes that took no lock.
-    fn note_successes(&self, cold: &mut Cold) {
-        if self.shards.successes() > cold.successes_before {
-            cold.state.note_success();
         }
     }
 
@@ -471,19 +414,22 @@ impl Inner {
         let generation = cold.state.generation();
         let streak = match &cold.evidence {
             Some(evidence) => evidence.streak(),
-            None => self.streak.get(),
+            None => self.streak(),
         };
         if cold.settings.window() != settings.window() || !settings.has_window_rule() {
             cold.epoch = cold.epoch.wrapping_add(1);
         }
+        let was_in_order = cold.evidence.is_some();
         match (&mut cold.evidence, Recorder::of(settings)) {
             (Some(evidence), Recorder::Locked) => evidence.reconfigure(settings),
             (evidence, _) => {
                 *evidence = locked_evidence(settings);
                 if let Some(evidence) = evidence {
                     evidence.set_streak(streak);
-                } else if self.streak.get() != streak {
+                } else if was_in_order {
                     self.streak.restart(generation, streak);
+                } else if adaptive::tightest(settings).asked_from().is_some() {
+                    self.streak.gather(|run| self.shards.run(run));
                 }
             }
         }
@@ -494,6 +440,5 @@ impl Inner {
             cusum.disturb(ended);
             Box::new(cusum)
         });
-        self.streak.forget_slack();
     }
 }

@@ -114,10 +114,11 @@ fn b2_failures_at_the_threshold_trip_once() {
     });
 }
 
-/// B-2, and B-12 beyond what it asks: two threads record into shards of their own, only the one
-/// that uses up the slack sums the window up, and it sees what the other has recorded.
+/// B-2, and what B-12 allows: two threads record into shards of their own, and one of them has slack
+/// from before. Either the one that asks the rules sees what the other has recorded, or the very next
+/// failure trips.
 #[test]
-fn b2_b12_a_window_over_threads_trips_once_and_in_time() {
+fn b2_b12_a_window_over_threads_trips_once_and_at_most_one_call_late() {
     explore(|| {
         let settings = settings().failure_threshold(None).failure_rate(None).failure_count(3);
         let (breaker, _) = breaker(settings);
@@ -126,6 +127,8 @@ fn b2_b12_a_window_over_threads_trips_once_and_in_time() {
         let thread = thread::spawn(move || fail(&other));
         fail(&breaker);
         thread.join().unwrap();
+        assert_eq!(breaker.snapshot().counters.failure(), 3);
+        fail(&breaker);
         assert_eq!(transitions(&breaker), [(PhaseName::Closed, PhaseName::Open)]);
     });
 }

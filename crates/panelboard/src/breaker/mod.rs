@@ -10,9 +10,12 @@ mod inner;
 mod keep;
 #[cfg(all(test, panelboard_loom))]
 mod loom;
+mod settle;
 #[cfg(all(test, not(panelboard_loom)))]
 mod tests;
 mod view;
+mod visit;
+mod weigh;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

@@ -135,10 +135,10 @@ impl Inner {
 
     /// The last errors, oldest first: those somebody told more about, and the bare ones.
     fn errors(&self, cold: &Cold) -> Vec<LastError> {
-        let bare = self.shards.recent().into_iter().map(|failure| {
-            let at = self.clock.wall(Tick::from_nanos(failure.micros * 1_000));
-            ErrorDetail::new().to_error(at, failure.kind)
-        });
+        let bare =
+            self.shards.recent().into_iter().map(|failure| {
+                ErrorDetail::new().to_error(self.clock.wall(failure.at), failure.kind)
+            });
         let told = cold.rare.iter().flat_map(|rare| rare.details.iter().cloned());
         let mut errors: Vec<LastError> = bare.chain(told).collect();
         errors.sort_by_key(|error| error.at);
@@ -156,7 +156,7 @@ impl Inner {
             Some(evidence) => (evidence.streak(), evidence.tally(now)),
             None => {
                 let frame = self.frame(cold, cold.state.generation());
-                (self.streak.get(), self.shards.tally(frame, now))
+                (self.streak(), self.shards.tally(frame, now))
             }
         }
     }

@@ -6,9 +6,8 @@
 
 use panelboard_core::window::cell;
 
-use super::{AtomicU64, Bucket, Ring, Shard};
+use super::{Shard, get, set};
 use crate::face::Face;
-use crate::sync::atomic::Ordering;
 
 /// Calls in one bucket that make a breaker worth its shards.
 const OFTEN: u64 = 16;
@@ -33,22 +32,16 @@ impl Light {
     /// The same as a shard of one's own.
     pub(super) fn to_shard(self) -> Shard {
         let shard = Shard::default();
-        let put = |ring: &Ring| {
-            for (number, count) in self.numbered().filter(|(_, count)| *count > 0) {
-                let word = u64::from(number) << 32 | u64::from(count);
-                ring[cell::place(number)].store(word, Ordering::Relaxed);
-            }
-        };
-        let admitted = u64::from(self.success) + u64::from(self.in_flight);
-        shard.totals.admitted.store(admitted, Ordering::Relaxed);
-        shard.totals.success.store(self.success.into(), Ordering::Relaxed);
-        if self.ends > 0 {
-            shard.window.bucket.store(Bucket::new(self.newest).0, Ordering::Relaxed);
-            shard.window.stamp.store(first_stamp(), Ordering::Relaxed);
-            shard.window.ends.store(self.ends.into(), Ordering::Relaxed);
-            put(&shard.window.success);
-            if self.timed {
-                put(&shard.window.fast);
+        let success = u64::from(self.success);
+        set(&shard.admitted, success + u64::from(self.in_flight));
+        match self.ends {
+            0 => set(&shard.success, success),
+            ends => {
+                let buckets = self.numbers().zip(self.buckets);
+                shard.window.resume((first_stamp(), self.newest), (success, ends.into()), buckets);
+                if self.timed {
+                    shard.window.resume_timed();
+                }
             }
         }
         shard
@@ -56,61 +49,36 @@ impl Light {
 
     /// What a shard holds, if that is little enough.
     pub(super) fn of(shard: &Shard) -> Option<Light> {
-        let Shard { totals, window, failures } = shard;
-        let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        let other =
-            [&totals.neutral, &totals.excused, &totals.pushback, &totals.late, &totals.slow];
-        let mut other = other
-            .into_iter()
-            .chain([&totals.would_reject])
-            .chain(&totals.rejected)
-            .chain(&totals.failures)
-            .chain(&window.failure)
-            .chain(&window.slow);
-        let more = failures.get().is_some() || window.durations.get().is_some();
-        if more || other.any(|word| read(word) != 0) {
-            return None;
-        }
         let mut light = Light {
-            success: read(&totals.success).try_into().ok()?,
-            in_flight: read(&totals.admitted)
-                .checked_sub(read(&totals.success))?
-                .try_into()
-                .ok()?,
-            ends: read(&window.ends).try_into().ok()?,
+            success: shard.successes().try_into().ok()?,
+            in_flight: shard.only_successes()?.try_into().ok()?,
             ..Light::default()
         };
-        if light.ends == 0 {
+        if shard.window.is_unused() {
             // Without a window only the number of calls tells whether it is called often.
-            return (read(&window.stamp) == 0 && read(&totals.success) < OFTEN * 64)
-                .then_some(light);
+            return (shard.successes() < OFTEN * 64).then_some(light);
         }
-        light.timed = window.fast.iter().any(|word| read(word) != 0);
-        let same = window.fast.iter().zip(&window.success).all(|(f, s)| read(f) == read(s));
-        if read(&window.stamp) != first_stamp() || light.timed && !same {
+        // Those from before there was a window would have to be told from those in it.
+        if get(&shard.success) != 0 {
             return None;
         }
-        // The bucket that was written last is the newest, unless another thread read the clock later.
-        let written = Bucket(read(&window.bucket)).number();
-        let ahead = window.success.iter().filter(|cell| read(cell) != 0).map(|cell| {
-            let ahead = ((read(cell) >> 32) as u32).wrapping_sub(written);
-            if ahead < cell::BUCKETS as u32 { ahead } else { 0 }
-        });
-        light.newest = written.wrapping_add(ahead.max().unwrap_or(0));
-        for (bucket, number) in (0..).zip(light.numbers()) {
-            let word = read(&window.success[cell::place(number)]);
-            let count = if (word >> 32) as u32 == number { word & 0xffff_ffff } else { 0 };
-            light.buckets[bucket] = u8::try_from(count).ok().filter(|_| count < OFTEN)?;
+        let (newest, timed) = shard.window.is_simple(first_stamp())?;
+        (light.newest, light.timed) = (newest, timed);
+        light.ends = shard.window.ends().try_into().ok()?;
+        if light.ends == 0 {
+            return None;
+        }
+        let numbers = light.numbers();
+        for (bucket, number) in light.buckets.iter_mut().zip(numbers) {
+            let count = shard.window.successes_of(number);
+            *bucket = u8::try_from(count).ok().filter(|_| count < OFTEN)?;
         }
         Some(light)
     }
 
-    fn numbers(self) -> impl Iterator<Item = u32> {
+    /// The numbers of the buckets, the newest first.
+    fn numbers(self) -> impl Iterator<Item = u32> + use<> {
         (0..cell::BUCKETS as u32).map(move |age| self.newest.wrapping_sub(age))
-    }
-
-    fn numbered(self) -> impl Iterator<Item = (u32, u8)> {
-        self.numbers().zip(self.buckets)
     }
 }
 

@@ -61,7 +61,7 @@ impl Witness {
     fn new(settings: Settings) -> Witness {
         let clock = ManualClock::new();
         clock.set(Tick::from_nanos(5_000_000_000));
-        let upstream = CircuitBreaker::builder("upstream").clock(clock.clone()).build();
+        let upstream = CircuitBreaker::builder("upstream").clock(clock.clone()).seed(4).build();
         let breaker = CircuitBreaker::builder("witnessed")
             .settings(settings)
             .depends_on([&upstream])
@@ -562,4 +562,38 @@ fn b10_a_waker_may_use_the_breaker_that_wakes_it() {
     breaker.command(Command::Trip);
     assert_eq!(nosy.1.load(Ordering::Relaxed), 1);
     assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+/// B-9, B-12: slack that a thread was granted under other thresholds is void, whichever thread it
+/// was; so the window is held against the new ones at the very next failure.
+#[test]
+fn b9_b12_lower_thresholds_count_from_the_next_failure() {
+    for other_thread in [false, true] {
+        let settings = |count| {
+            let settings = Settings::builder().failure_threshold(None).failure_rate(None);
+            settings.failure_count(count).build().unwrap()
+        };
+        let builder = CircuitBreaker::builder("b9").settings(settings(1_000));
+        let breaker = builder.clock(ManualClock::new()).build();
+        let fail = || breaker.call(|| Err::<(), _>(())).unwrap_err();
+        let asked = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            let granted = scope.spawn(|| {
+                (0..5).for_each(|_| drop(fail()));
+                asked.wait();
+                asked.wait();
+                if !other_thread {
+                    fail();
+                }
+            });
+            asked.wait();
+            breaker.reconfigure(settings(6));
+            asked.wait();
+            if other_thread {
+                fail();
+            }
+            granted.join().unwrap();
+        });
+        assert_eq!(breaker.phase(), PhaseName::Open, "other thread: {other_thread}");
+    }
 }

@@ -2,4 +2,5 @@
 
 mod equivalence;
 mod invariants;
+mod sizes;
 mod threads;
