@@ -235,8 +235,8 @@ impl Face {
         self.0 >> EPOCH_AT
     }
 
-    /// The stamp of a phase and an epoch. The epoch is cut to 12 bits: a thread would have to
-    /// miss exactly 4,096 changes of the window within one phase to take its cells for current.
+    /// The stamp of a phase and an epoch. The epoch is cut to 11 bits: a thread would have to
+    /// miss exactly 2,048 changes of the window within one phase to take its cells for current.
     pub(crate) fn stamp_of(generation: u64, epoch: u16) -> u64 {
         generation << EPOCH_BITS | u64::from(epoch % EPOCHS)
     }

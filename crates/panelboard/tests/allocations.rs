@@ -15,7 +15,9 @@ use panelboard::policy::rate_limit::RateLimit;
 use panelboard::policy::retry::{Retry, RetryService, RetrySettings};
 use panelboard::policy::stack::Stack;
 use panelboard::policy::timeout::TimeoutLayer;
-use panelboard::{CircuitBreaker, Command, Registry, Settings, SettingsBuilder};
+use panelboard::{
+    CircuitBreaker, Command, Kind, ManualClock, Outcome, Registry, Settings, SettingsBuilder,
+};
 use tower::{Layer, Service, service_fn};
 
 fn allocations(settings: SettingsBuilder, work: impl Fn(&CircuitBreaker)) -> u64 {
@@ -33,26 +35,82 @@ fn allocations(settings: SettingsBuilder, work: impl Fn(&CircuitBreaker)) -> u64
     .count_total
 }
 
+/// Rules that are at work, but out of reach.
+fn lenient() -> SettingsBuilder {
+    Settings::builder().failure_threshold(None).min_calls(1_000_000_000)
+}
+
+/// Every recorder, with and without a clock reading at the start.
+fn variants() -> [SettingsBuilder; 6] {
+    let slow = Duration::from_secs(3_600);
+    [
+        lenient(),
+        lenient().failure_threshold(60_000).failure_rate(None),
+        lenient().window(100_u32),
+        lenient().slow_call_duration(slow),
+        lenient().slow_call_duration(slow).adaptive(true),
+        lenient().window(100_u32).slow_call_duration(slow),
+    ]
+}
+
 #[test]
 fn a_closed_breaker_allocates_nothing() {
-    let lenient = || Settings::builder().failure_threshold(None).min_calls(1_000_000_000);
-    for settings in
-        [lenient(), lenient().window(100_u32), lenient().slow_call_duration(Duration::from_secs(1))]
-    {
+    for settings in variants() {
         let count = allocations(settings, |breaker| {
             breaker.call(|| Ok::<_, ()>(1)).unwrap();
             breaker.call(|| Err::<(), _>(1)).unwrap_err();
-            breaker.try_acquire().unwrap().success();
+            let neutral = |_: &Result<(), ()>| Outcome::Neutral;
+            breaker.call_classified(|| Err(()), neutral).unwrap_err();
         });
         assert_eq!(count, 0, "{settings:?}");
     }
 }
 
 #[test]
+fn permits_allocate_nothing() {
+    for settings in variants() {
+        let count = allocations(settings, |breaker| {
+            breaker.try_acquire().unwrap().success();
+            breaker.try_acquire().unwrap().failure(Kind::Timeout);
+            breaker.try_acquire().unwrap().neutral();
+            drop(breaker.try_acquire().unwrap());
+            breaker.try_acquire_for(Duration::from_secs(1)).unwrap().success();
+            breaker.try_acquire_owned(None).unwrap().success();
+            breaker.try_acquire_owned(None).unwrap().failure(Kind::Timeout);
+        });
+        assert_eq!(count, 0, "{settings:?}");
+    }
+}
+
+/// Not even a call that is slow, and asks the rules each time.
+#[test]
+fn a_slow_call_below_the_threshold_allocates_nothing() {
+    let clock = ManualClock::new();
+    let settings = lenient().min_calls(1_000_000_000).slow_call_duration(Duration::from_millis(1));
+    let builder = CircuitBreaker::builder("lean").settings(settings.build().unwrap());
+    let breaker = builder.clock(clock.clone()).build();
+    let slow = || {
+        let permit = breaker.try_acquire().unwrap();
+        // Now and then into the next bucket, where all slack is void.
+        clock.advance(Duration::from_millis(300));
+        permit.success();
+    };
+    slow();
+    assert_eq!(measure(|| (0..1_000).for_each(|_| slow())).count_total, 0);
+    assert_eq!(breaker.snapshot().counters.slow, 1_001);
+}
+
+#[test]
 fn a_refusal_allocates_nothing() {
     let breaker = CircuitBreaker::new("lean", Settings::default());
     breaker.command(Command::OpenFor(Duration::from_secs(3_600)));
-    let refused = || breaker.call(|| Ok::<_, ()>(1)).unwrap_err();
+    let refused = || {
+        breaker.call(|| Ok::<_, ()>(1)).unwrap_err();
+        assert!(breaker.try_acquire().is_err());
+        assert!(breaker.try_acquire_owned(None).is_err());
+        let call = pin!(breaker.call_async(ready(Ok::<_, ()>(1))));
+        assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    };
     refused();
     let info = measure(|| {
         for _ in 0..1_000 {
@@ -65,11 +123,25 @@ fn a_refusal_allocates_nothing() {
 #[test]
 fn an_async_call_allocates_nothing() {
     let settings = Settings::builder().timeout(Duration::from_secs(1));
+    let settings = settings.failure_threshold(None).min_calls(1_000_000_000);
     let count = allocations(settings, |breaker| {
-        let call = pin!(breaker.call_async(ready(Ok::<_, ()>(1))));
-        assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        for result in [Ok(1), Err(())] {
+            let call = pin!(breaker.call_async(ready(result)));
+            assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        }
     });
     assert_eq!(count, 0);
+}
+
+/// A known circuit is found again by its name without a copy of it.
+#[test]
+fn looking_a_breaker_up_allocates_nothing() {
+    let registry = Registry::new();
+    let _ = registry.breaker("lean");
+    assert_eq!(
+        measure(|| assert_eq!(registry.breaker("lean").name().as_str(), "lean")).count_total,
+        0
+    );
 }
 
 /// Nor one that has to wait, bounded by a timeout.
