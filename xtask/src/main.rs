@@ -6,11 +6,14 @@
 //! cargo xtask generate    write the generated pages and the JSON Schema
 //! cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
 //!     --save              puts the table into docs/performance.md
+//! cargo xtask instructions  count what a guarded call takes (valgrind is installed if missing)
+//!     --save              keeps the counts that `test` compares with
 //! ```
 
 mod bench;
 mod examples;
 mod generate;
+mod instructions;
 mod msrv;
 mod run;
 mod test;
@@ -27,6 +30,8 @@ What there is to do in this repository:
   cargo xtask generate    write the generated pages and the JSON Schema
   cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
       --save              puts the table into docs/performance.md
+  cargo xtask instructions  count what a guarded call takes (valgrind is installed if missing)
+      --save              keeps the counts that `test` compares with
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +42,10 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("generate") => generate::write(),
         Some("bench") => bench::bench(arguments.any(|argument| argument == "--save")),
+        Some("instructions") => match arguments.any(|argument| argument == "--save") {
+            true => instructions::save(),
+            false => instructions::check(),
+        },
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(())

@@ -1,7 +1,7 @@
 //! Everything that must hold, in the order in which it fails fastest.
 
 use crate::run::{cargo, exists, output, program, run};
-use crate::{examples, msrv, root, tidy};
+use crate::{examples, instructions, msrv, root, tidy};
 
 /// A check, and what it is called.
 type Check = (&'static str, fn() -> Result<(), String>);
@@ -16,6 +16,7 @@ const CHECKS: [Check; 10] = [
     ("examples", examples::check),
     ("stated Rust version", msrv::check),
     ("loom", loom),
+    ("instructions of a guarded call", instructions::check),
     ("documentation", documentation),
 ];
 
