@@ -2,8 +2,12 @@
 //! in one run: `cargo bench -p panelboard`.
 //!
 //! Every figure is CPU time per call over the bare call, of many short rounds in which the subjects
-//! take turns: on one thread the lowest tenth, on two the median. Machines differ and are noisy; the ratios are what matters.
-//! `-- --save` writes the table into `docs/performance.md`.
+//! take turns: on one thread the lowest tenth, on more the median. Machines differ and are noisy; the
+//! ratios are what matters.
+//!
+//! - `-- --save` writes the table into `docs/performance.md`.
+//! - `-- --scaling` measures up to 16 threads at one breaker instead.
+//! - `-- --quick` takes fewer rounds.
 
 #[path = "peers/harness.rs"]
 mod harness;
@@ -19,26 +23,29 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let rounds = if quick { 5 } else { 31 };
-    let subjects = subjects::all();
-    let mut results = vec![Vec::new(); subjects.len() * Scenario::ALL.len() * 2];
+    let asked = |what: &str| std::env::args().any(|argument| argument == what);
+    let (scenarios, threads, subjects, mark) = match asked("--scaling") {
+        true => (&Scenario::SCALING[..], &[1, 2, 4, 16][..], subjects::scaling(), report::SCALING),
+        false => (&Scenario::ALL[..], &[1, 2][..], subjects::all(), report::PEERS),
+    };
+    let rounds = if asked("--quick") { 5 } else { 31 };
+    let mut results = vec![Vec::new(); subjects.len() * scenarios.len() * threads.len()];
     for round in 0..rounds {
         eprint!("\rround {} of {rounds}", round + 1);
         let mut place = results.iter_mut();
         for subject in &subjects {
-            for scenario in Scenario::ALL {
-                for threads in [1, 2] {
+            for scenario in scenarios {
+                for threads in threads {
                     let samples = place.next().expect("one place for each measurement");
-                    samples.extend(subject.measure(scenario, threads));
+                    samples.extend(subject.measure(*scenario, *threads));
                 }
             }
         }
     }
     eprintln!();
-    let table = report::table(&subjects, &results);
+    let table = report::table(&subjects, scenarios, threads, &results);
     println!("{table}");
-    if std::env::args().any(|argument| argument == "--save") {
-        report::save(&table);
+    if asked("--save") {
+        report::save(&table, mark);
     }
 }

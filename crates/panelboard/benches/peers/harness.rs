@@ -34,6 +34,10 @@ impl Scenario {
         Scenario::Async,
     ];
 
+    /// What shows how threads get in each other's way.
+    pub(crate) const SCALING: [Scenario; 3] =
+        [Scenario::Success, Scenario::OnePercent, Scenario::Failure];
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Scenario::Success => "success",
@@ -86,7 +90,7 @@ fn cpu_nanos() -> u64 {
 /// What so many threads take, of all the samples.
 ///
 /// On one thread, other tenants of the machine can only add: the lowest tenth is what the code
-/// takes. Two threads disturb each other, which is what is to be seen, unless something keeps them
+/// takes. More threads disturb each other, which is what is to be seen, unless something keeps them
 /// apart: the median.
 pub(crate) fn typical(threads: usize, samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();

@@ -6,17 +6,24 @@ use std::path::Path;
 use super::harness::{Scenario, typical};
 use super::subjects::{Role, Subject};
 
-const BEGIN: &str = "<!-- begin: cargo bench -p panelboard -- --save -->";
+/// The command that made a table, which marks its place in the page.
+pub(crate) const PEERS: &str = "cargo bench -p panelboard -- --save";
+pub(crate) const SCALING: &str = "cargo bench -p panelboard -- --scaling --save";
 const END: &str = "<!-- end -->";
 
 /// Nanoseconds over the bare call; for peers also how many times as much as ours.
-pub(crate) fn table(subjects: &[Subject], results: &[Vec<f64>]) -> String {
-    let columns = Scenario::ALL.len() * 2;
+pub(crate) fn table(
+    subjects: &[Subject],
+    scenarios: &[Scenario],
+    threads: &[usize],
+    results: &[Vec<f64>],
+) -> String {
+    let columns = scenarios.len() * threads.len();
     let figures: Vec<Vec<Option<f64>>> = results
         .chunks(columns)
         .map(|row| {
-            // Of each scenario first one thread, then two.
-            row.iter().enumerate().map(|(n, samples)| typical(n % 2 + 1, samples)).collect()
+            let threads = threads.iter().cycle();
+            row.iter().zip(threads).map(|(samples, threads)| typical(*threads, samples)).collect()
         })
         .collect();
     let bare = &figures[0];
@@ -26,8 +33,13 @@ pub(crate) fn table(subjects: &[Subject], results: &[Vec<f64>]) -> String {
     };
 
     let mut out = String::from("| ns per call over the bare call |");
-    for scenario in Scenario::ALL {
-        let _ = write!(out, " {} | 2 threads |", scenario.title());
+    for scenario in scenarios {
+        for threads in threads {
+            let _ = match threads {
+                1 => write!(out, " {} |", scenario.title()),
+                threads => write!(out, " {threads} threads |"),
+            };
+        }
     }
     out.push_str("\n| --- |");
     out.push_str(&" ---: |".repeat(columns));
@@ -53,12 +65,13 @@ pub(crate) fn table(subjects: &[Subject], results: &[Vec<f64>]) -> String {
     out
 }
 
-/// Puts the table between the marks in the performance page.
-pub(crate) fn save(table: &str) {
+/// Puts the table between its marks in the performance page.
+pub(crate) fn save(table: &str, mark: &str) {
+    let begin = format!("<!-- begin: {mark} -->");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md");
     let page = std::fs::read_to_string(&path).expect("docs/performance.md is there");
-    let (before, rest) = page.split_once(BEGIN).expect("the page has a begin mark");
+    let (before, rest) = page.split_once(&begin).expect("the page has a begin mark");
     let (_, after) = rest.split_once(END).expect("the page has an end mark");
-    std::fs::write(&path, format!("{before}{BEGIN}\n{table}{END}{after}"))
+    std::fs::write(&path, format!("{before}{begin}\n{table}{END}{after}"))
         .expect("docs/performance.md can be written");
 }

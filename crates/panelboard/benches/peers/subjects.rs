@@ -61,9 +61,7 @@ pub(crate) fn all() -> Vec<Subject> {
         subject("mutex lock + unlock", Role::Floor, mutex),
         subject("clock read, coarse", Role::Floor, |s, n| clock(s, n, &Clock::coarse())),
         subject("clock read, `Instant`", Role::Floor, instant),
-        subject("**Panelboard** (10 s window)", Role::Ours, |s, n| {
-            ours(s, n, Settings::builder(), Clock::coarse())
-        }),
+        subject(OURS, Role::Ours, |s, n| ours(s, n, Settings::builder(), Clock::coarse())),
         subject("Panelboard, last 100 calls", Role::Ours, |s, n| {
             ours(s, n, Settings::builder().window(100_u32), Clock::coarse())
         }),
@@ -73,12 +71,25 @@ pub(crate) fn all() -> Vec<Subject> {
         subject("Panelboard, `Instant` clock", Role::Ours, |s, n| {
             ours(s, n, Settings::builder(), Clock::precise())
         }),
+        subject("Panelboard, ticker clock", Role::Ours, |s, n| {
+            ours(s, n, Settings::builder(), Clock::ticker())
+        }),
         subject("Panelboard's reference in a mutex", Role::Ours, reference),
-        subject("recloser 1.4", Role::Peer, recloser),
-        subject("failsafe 1.3", Role::Peer, failsafe),
+        subject(RECLOSER, Role::Peer, recloser),
+        subject(FAILSAFE, Role::Peer, failsafe),
         subject("tower-resilience 0.14 (always async)", Role::Peer, tower_resilience),
     ]
 }
+
+/// Those that are measured with many threads.
+pub(crate) fn scaling() -> Vec<Subject> {
+    let names = ["bare call", "`fetch_add`", "mutex lock + unlock", OURS, RECLOSER, FAILSAFE];
+    all().into_iter().filter(|subject| names.contains(&subject.name)).collect()
+}
+
+const OURS: &str = "**Panelboard** (10 s window)";
+const RECLOSER: &str = "recloser 1.4";
+const FAILSAFE: &str = "failsafe 1.3";
 
 /// The guarded operation: as little as the optimiser lets pass.
 #[inline]
