@@ -6,7 +6,7 @@ use crate::{examples, instructions, msrv, root, tidy};
 /// A check, and what it is called.
 type Check = (&'static str, fn() -> Result<(), String>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("tidy", tidy::run),
     ("format", format),
     ("licences and bans", deny),
