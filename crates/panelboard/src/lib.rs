@@ -36,6 +36,8 @@
 //! What decides is in `panelboard-core`, as pure functions; this crate runs them without locks on
 //! the paths that matter.
 
+#![warn(missing_debug_implementations)]
+
 mod breaker;
 mod claim;
 pub mod classify;

@@ -50,6 +50,11 @@ impl<R, C: Clone, F: Clone> Stack<R, C, F> {
     /// The services are put together for each call, which costs a few counts of references. Where
     /// that matters, keep a service.
     ///
+    /// # Limits
+    /// In a future that must be `Send`, such as a spawned task, the compiler cannot follow references
+    /// in what a fallback answers with, `&'static str` among them ("implementation is not general
+    /// enough"). Let both answer with something owned there.
+    ///
     /// # Errors
     /// What the outermost policy that has something to say returns.
     ///
