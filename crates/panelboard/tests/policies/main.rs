@@ -7,5 +7,6 @@ mod bulkhead;
 mod circuit_breaker;
 mod concurrency_limit;
 mod fallback;
+mod panics;
 mod rate_limit;
 mod stack;
