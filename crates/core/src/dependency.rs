@@ -172,7 +172,7 @@ fn find_cycle(direct: &BTreeMap<String, Vec<String>>) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Command;
+    use crate::{Command, Kind};
     use alloc::format;
     use alloc::string::ToString;
     use alloc::vec;
@@ -180,6 +180,15 @@ mod tests {
     fn graph(edges: &[(&str, &[&str])]) -> Result<DependsOn, DependencyCycle> {
         let owned = |on: &&[&str]| on.iter().map(ToString::to_string).collect();
         DependsOn::new(edges.iter().map(|(name, on)| (name.to_string(), owned(on))).collect())
+    }
+
+    /// Only what would count against this breaker needs an excuse; the rest keeps its meaning.
+    #[test]
+    fn failures_are_excused_and_nothing_else() {
+        assert!(OpenDependency::excuses(Outcome::failure(Kind::Timeout)));
+        for outcome in [Outcome::Success, Outcome::Neutral, Outcome::pushback(None)] {
+            assert!(!OpenDependency::excuses(outcome), "{outcome:?}");
+        }
     }
 
     #[test]
