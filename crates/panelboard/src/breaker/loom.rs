@@ -3,6 +3,8 @@
 //!
 //! The cfg is not called `loom`, because that would also switch Tokio over.
 
+mod expiry;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::event::{Bus, What};
 use crate::slot;
 use crate::sync::atomic::TURNS;
 use crate::{
-    CircuitBreaker, Command, Jitter, Kind, ManualClock, PhaseName, Settings, SettingsBuilder,
+    CircuitBreaker, Command, Jitter, Kind, ManualClock, Mode, PhaseName, Settings, SettingsBuilder,
 };
 
 /// Explores interleavings: what loom finds worth trying with up to three preemptions, then every
