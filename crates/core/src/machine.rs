@@ -325,3 +325,50 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Jitter, SettingsBuilder};
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn secs(n: u64) -> Tick {
+        Tick::ZERO.after(Duration::from_secs(n))
+    }
+
+    fn machine(settings: SettingsBuilder) -> Machine {
+        let settings = settings.failure_threshold(1).jitter(Jitter::None).build().unwrap();
+        Machine::new(settings, 7, Tick::ZERO)
+    }
+
+    /// A call, if it is let through.
+    fn call(machine: &mut Machine, now: Tick, outcome: Outcome) -> bool {
+        let step = machine.step(now, Input::Acquire { lease: LEASE, dependency: None });
+        let Some(Decision::Admit { ticket, .. }) = step.decision else { return false };
+        let end = End { outcome, speed: Speed::Unjudged, took: None };
+        machine.step(now, Input::Settle { ticket, end, dependency: None });
+        true
+    }
+
+    #[test]
+    fn kinds_that_do_not_count_are_neutral() {
+        let mut machine = machine(Settings::builder().ignore([Kind::ClientError]));
+        assert!(call(&mut machine, secs(1), Outcome::failure(Kind::ClientError)));
+        assert_eq!((machine.counters().neutral, machine.counters().failure()), (1, 0));
+        assert!(call(&mut machine, secs(1), Outcome::failure(Kind::ServerError)), "it is closed");
+        assert_eq!((machine.counters().neutral, machine.counters().failure()), (1, 1));
+        assert!(!call(&mut machine, secs(1), Outcome::Success), "and now open");
+    }
+
+    /// A server that fails and says when to come back is not asked earlier.
+    #[test]
+    fn the_hint_of_the_failure_that_trips_keeps_it_open() {
+        let mut machine = machine(Settings::builder().recovery_timeout(Duration::from_secs(5)));
+        let retry_after = Some(Duration::from_secs(60));
+        let failure = Outcome::Failure { kind: Kind::ServerError, retry_after };
+        assert!(call(&mut machine, secs(1), failure));
+        assert!(!call(&mut machine, secs(60), Outcome::Success));
+        assert!(call(&mut machine, secs(61), Outcome::Success));
+    }
+}
