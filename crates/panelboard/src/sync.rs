@@ -142,11 +142,6 @@ pub(crate) mod atomic {
                     self.0.fetch_max(value, order)
                 }
 
-                pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
-                    turn();
-                    self.0.fetch_sub(value, order)
-                }
-
                 pub(crate) fn fetch_update(
                     &self,
                     success: Ordering,

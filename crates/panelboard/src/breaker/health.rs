@@ -46,12 +46,12 @@ impl Drop for Finding<'_> {
 mod repeated {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::pin;
-    use std::sync::Arc;
     use std::task::Poll;
     use std::time::Duration;
 
     use tokio::time::{MissedTickBehavior, interval, timeout};
 
+    use crate::sync::counted::Counted;
     use crate::{CircuitBreaker, Command, HealthReport};
 
     /// How often health is checked when the settings have no `health_check`.
@@ -101,7 +101,7 @@ mod repeated {
             C: FnMut() -> F,
             F: Future<Output = HealthReport>,
         {
-            let breaker = Arc::downgrade(&self.inner);
+            let breaker = Counted::downgrade(&self.inner);
             async move {
                 let mut every = None;
                 loop {

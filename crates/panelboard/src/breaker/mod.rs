@@ -238,7 +238,7 @@ impl CircuitBreaker {
     /// A permit that takes this handle along.
     #[cfg(feature = "tower")]
     #[inline]
-    pub(crate) fn into_lent(self) -> Result<Lent<Arc<Inner>>, Rejected> {
+    pub(crate) fn into_lent(self) -> Result<Lent<Counted<Inner>>, Rejected> {
         let claim = self.inner.admit(None)?;
         Ok(Lent::new(self.inner, claim))
     }
@@ -305,7 +305,7 @@ impl CircuitBreaker {
     pub(crate) fn dependencies(&self) -> Vec<CircuitBreaker> {
         let all = self.inner.dependencies();
         let each = all.iter().flat_map(|all| all.iter());
-        each.map(|inner| CircuitBreaker { inner: Arc::clone(inner) }).collect()
+        each.map(|inner| CircuitBreaker { inner: Counted::clone(inner) }).collect()
     }
 
     /// Notices what time alone has brought about, as any call or look would, so that it is
@@ -377,7 +377,8 @@ impl Builder {
     ) -> Builder {
         for breaker in dependencies {
             for each in std::iter::once(breaker.clone()).chain(breaker.dependencies()) {
-                if !self.dependencies.iter().any(|known| Arc::ptr_eq(&known.inner, &each.inner)) {
+                if !self.dependencies.iter().any(|known| Counted::ptr_eq(&known.inner, &each.inner))
+                {
                     self.dependencies.push(each);
                 }
             }

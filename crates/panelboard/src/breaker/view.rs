@@ -164,7 +164,7 @@ impl Inner {
     /// Failures in a row, as the streak word has them.
     #[cfg(all(test, panelboard_loom))]
     pub(crate) fn streak_now(&self) -> u32 {
-        self.streak.get()
+        self.streak()
     }
 
     /// What was counted, ever.

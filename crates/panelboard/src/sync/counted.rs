@@ -40,6 +40,10 @@ mod models {
             Loose { count: Arc::clone(&this.count), value }
         }
 
+        pub(crate) fn ptr_eq(this: &Counted<T>, other: &Counted<T>) -> bool {
+            Arc::ptr_eq(&this.count, &other.count)
+        }
+
         pub(crate) fn strong_count(this: &Counted<T>) -> usize {
             this.count.load(Ordering::Relaxed)
         }

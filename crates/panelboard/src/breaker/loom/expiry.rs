@@ -3,7 +3,7 @@
 use super::*;
 
 fn events(breaker: &CircuitBreaker) -> usize {
-    breaker.inner.bus.after(0, 100).len()
+    breaker.inner.bus().after(0, 100).len()
 }
 
 /// An order that has run out is over for all who come, and ends once.

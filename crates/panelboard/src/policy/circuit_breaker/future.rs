@@ -1,6 +1,5 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -8,6 +7,7 @@ use pin_project_lite::pin_project;
 use crate::breaker::{Guarded, Inner};
 use crate::permit::Lent;
 use crate::policy::weigh::weigh;
+use crate::sync::counted::Counted;
 use crate::{Classify, Error, Rejected};
 
 pin_project! {
@@ -29,7 +29,7 @@ pin_project! {
     enum Stage<F> {
         Refused { rejected: Option<Rejected> },
         Unguarded { #[pin] call: F },
-        Guarded { #[pin] call: Guarded<Arc<Inner>, F> },
+        Guarded { #[pin] call: Guarded<Counted<Inner>, F> },
     }
 }
 
@@ -43,7 +43,7 @@ impl<F, C> CircuitBreakerFuture<F, C> {
     }
 
     pub(super) fn guarded(
-        permit: Lent<Arc<Inner>>,
+        permit: Lent<Counted<Inner>>,
         call: F,
         classify: C,
     ) -> CircuitBreakerFuture<F, C> {
