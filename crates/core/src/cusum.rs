@@ -415,4 +415,22 @@ mod tests {
         assert_eq!(again(Some(rule(other))).unwrap().score(), Score::FLOOR);
         assert_eq!(again(None), None);
     }
+
+    /// A breaker may be forgotten only if a new one would suspect as much, and know as much.
+    #[test]
+    fn suspicion_and_what_was_learned_are_no_clean_slate() {
+        let mut cusum = Cusum::new(rule(SequentialSpec::default()), Ended::default());
+        assert!(cusum.is_clean());
+        cusum.weigh(FAILURE, || Ended { calls: 1, failures: 1 });
+        assert!(!cusum.is_clean(), "a failure is held against the dependency");
+
+        let learns = rule(SequentialSpec::default().learned().fault_rate(0.9));
+        let (mut cusum, mut ended) = (Cusum::new(learns, Ended::default()), Ended::default());
+        feed(&mut cusum, &mut ended, 20_000, 2_500);
+        cusum.clear(false);
+        assert_eq!(cusum.score(), Score::FLOOR);
+        assert!(!cusum.is_clean(), "it has learned a base rate");
+        cusum.clear(true);
+        assert!(cusum.is_clean());
+    }
 }

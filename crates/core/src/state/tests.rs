@@ -575,3 +575,32 @@ fn a_roll_up_opens_a_closed_parent_that_decides_and_backs_off_as_a_trip_does() {
     forced.command(at(1), most);
     assert_eq!(forced.state.phase(), PhaseName::Closed);
 }
+
+/// What a new breaker would not know of either: a ramp, what a throttle counts, a health report.
+#[test]
+fn a_state_that_still_holds_calls_back_is_not_clean() {
+    let recovered = |settings: SettingsBuilder| {
+        let mut subject = Subject::new(settings);
+        subject.trip(at(0));
+        for _ in 0..3 {
+            let probe = subject.acquire(at(5));
+            let _ = subject.settle(at(5), probe, Outcome::Success);
+        }
+        let call = subject.acquire(at(6));
+        let _ = subject.settle(at(6), call, Outcome::Success);
+        subject
+    };
+    assert!(recovered(builder().ramp(None)).is_clean(at(55)));
+    let ramping = recovered(builder().ramp(secs(100)));
+    assert!(!ramping.is_clean(at(104)) && ramping.is_clean(at(105)));
+
+    let mut throttled = Subject::new(builder().throttle(2.0).throttle_window(secs(30)));
+    assert!(throttled.is_clean(at(0)));
+    let call = throttled.acquire(at(0));
+    let _ = throttled.settle(at(0), call, Outcome::failure(Kind::OTHER));
+    assert!(!throttled.is_clean(at(26)) && throttled.is_clean(at(30)));
+
+    let mut checked = Subject::new(builder());
+    checked.command(at(0), Command::Health(HealthReport::Degraded));
+    assert!(!checked.is_clean(at(3_600)));
+}
