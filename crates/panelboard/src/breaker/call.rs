@@ -39,9 +39,21 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let classify = this.classify;
-        this.guarded
-            .poll_with(cx, |result| (classify.classify(&result), result.map_err(Error::Inner)))
+        this.guarded.poll_with(cx, Callee(this.classify))
+    }
+}
+
+/// Judges what the callee itself said.
+struct Callee<'a, C>(&'a C);
+
+impl<C: Classify<T, E>, T, E> Judge<Result<T, E>> for Callee<'_, C> {
+    type Answer = T;
+    type Error = E;
+
+    #[inline]
+    fn judge(self, said: Result<T, E>, record: impl FnOnce(Outcome)) -> Result<T, Error<E>> {
+        record(self.0.classify(&said));
+        said.map_err(Error::Inner)
     }
 }
 
@@ -57,6 +69,20 @@ pin_project! {
         #[pin]
         timer: Timer,
     }
+}
+
+/// Says what a call's end is to the breaker, and then what it is to the caller.
+///
+/// In this order, so that the answer is made where it is returned, and not kept over the record.
+pub(crate) trait Judge<O> {
+    type Answer;
+    type Error;
+
+    fn judge(
+        self,
+        said: O,
+        record: impl FnOnce(Outcome),
+    ) -> Result<Self::Answer, Error<Self::Error>>;
 }
 
 enum Stage<B: AsInner> {
@@ -92,23 +118,21 @@ impl<B: AsInner, F> Guarded<B, F> {
 }
 
 impl<B: AsInner, F: Future> Guarded<B, F> {
-    /// Polls the call; `judge` says what its result is to the breaker, and what to the caller.
+    /// Polls the call; `judge` says what its end means.
     #[inline]
     pub(crate) fn poll_with<T, E>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
+        judge: impl Judge<F::Output, Answer = T, Error = E>,
     ) -> Poll<Result<T, Error<E>>> {
         let this = self.as_mut().project();
-        let Stage::New(breaker) = this.stage else { return self.poll_again(cx, judge) };
-        let Some(breaker) = breaker.take() else { return self.poll_again(cx, judge) };
+        let Stage::New(breaker) = this.stage else { return answer(self.poll_again(cx, judge)) };
+        let Some(breaker) = breaker.take() else { return answer(self.poll_again(cx, judge)) };
         let waits = match breaker.inner().admit_here() {
             // What most calls come to that find their answer at hand.
             Some(Ok(visit)) => match this.call.poll(cx) {
-                Poll::Ready(result) => {
-                    let (outcome, result) = judge(result);
-                    visit.record(outcome);
-                    return Poll::Ready(result);
+                Poll::Ready(said) => {
+                    return Poll::Ready(judge.judge(said, |outcome| visit.record(outcome)));
                 }
                 Poll::Pending => Some(visit.leave()),
             },
@@ -116,9 +140,25 @@ impl<B: AsInner, F: Future> Guarded<B, F> {
             None => None,
         };
         match waits {
-            Some(claim) => self.wait(Lent::new(breaker, claim), cx),
-            None => self.poll_at_length(breaker, cx, judge),
+            Some(claim) => answer(self.wait(Lent::new(breaker, claim), cx)),
+            None => answer(self.poll_at_length(breaker, cx, judge)),
         }
+    }
+}
+
+/// What the longer ways come to, `None` while pending.
+///
+/// An answer is large, for the refusal it might be. If they wrote theirs to where this poll's own
+/// is returned, that place would be in memory on the short way, too, and what is written there in
+/// parts and read as a whole at once costs as much as the breaker does (a store that is not
+/// forwarded; measured). Another type, taken apart here, keeps the short way in registers.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call would return through memory")]
+fn answer<T, E>(at_length: Option<Result<T, Error<E>>>) -> Poll<Result<T, Error<E>>> {
+    match at_length {
+        Some(Ok(response)) => Poll::Ready(Ok(response)),
+        Some(Err(error)) => Poll::Ready(Err(error)),
+        None => Poll::Pending,
     }
 }
 
@@ -131,19 +171,19 @@ impl<B: AsInner, F: Future> Guarded<B, F> {
         self: Pin<&mut Self>,
         breaker: B,
         cx: &mut Context<'_>,
-        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
-    ) -> Poll<Result<T, Error<E>>> {
+        judge: impl Judge<F::Output, Answer = T, Error = E>,
+    ) -> Option<Result<T, Error<E>>> {
         match breaker.inner().admit(None) {
             Ok(claim) => self.run(Lent::new(breaker, claim), cx, judge),
-            Err(rejected) => Poll::Ready(Err(Error::Rejected(rejected))),
+            Err(rejected) => Some(Err(Error::Rejected(rejected))),
         }
     }
 
     fn poll_again<T, E>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
-    ) -> Poll<Result<T, Error<E>>> {
+        judge: impl Judge<F::Output, Answer = T, Error = E>,
+    ) -> Option<Result<T, Error<E>>> {
         let permit = match self.as_mut().project().stage {
             Stage::Running(parked) => parked.0.take(),
             Stage::New(_) => None,
@@ -158,12 +198,10 @@ impl<B: AsInner, F: Future> Guarded<B, F> {
         mut self: Pin<&mut Self>,
         permit: Lent<B>,
         cx: &mut Context<'_>,
-        judge: impl FnOnce(F::Output) -> (Outcome, Result<T, Error<E>>),
-    ) -> Poll<Result<T, Error<E>>> {
-        if let Poll::Ready(result) = self.as_mut().project().call.poll(cx) {
-            let (outcome, result) = judge(result);
-            permit.record(outcome);
-            return Poll::Ready(result);
+        judge: impl Judge<F::Output, Answer = T, Error = E>,
+    ) -> Option<Result<T, Error<E>>> {
+        if let Poll::Ready(said) = self.as_mut().project().call.poll(cx) {
+            return Some(judge.judge(said, |outcome| permit.record(outcome)));
         }
         self.wait(permit, cx)
     }
@@ -173,14 +211,14 @@ impl<B: AsInner, F: Future> Guarded<B, F> {
         self: Pin<&mut Self>,
         mut permit: Lent<B>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<T, Error<E>>> {
+    ) -> Option<Result<T, Error<E>>> {
         let this = self.project();
         if this.timer.poll_timeout(&mut permit, cx).is_ready() {
             permit.record(Outcome::failure(Kind::Timeout));
-            return Poll::Ready(Err(Error::TimedOut));
+            return Some(Err(Error::TimedOut));
         }
         *this.stage = Stage::Running(Parked(Some(permit)));
-        Poll::Pending
+        None
     }
 }
 

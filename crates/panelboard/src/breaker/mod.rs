@@ -22,10 +22,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "tower")]
-pub(crate) use call::Guarded;
 #[cfg(feature = "tokio")]
 pub use call::GuardedCall;
+#[cfg(feature = "tower")]
+pub(crate) use call::{Guarded, Judge};
 pub(crate) use gate::{Above, Home, Members};
 pub(crate) use inner::Inner;
 

@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::breaker::{Guarded, Inner};
+use crate::breaker::{Guarded, Inner, Judge};
 use crate::permit::Lent;
 use crate::policy::weigh::weigh;
 use crate::sync::counted::Counted;
-use crate::{Classify, Error, Rejected};
+use crate::{Classify, Error, Outcome, Rejected};
 
 pin_project! {
     /// The future of [`CircuitBreakerService`](super::CircuitBreakerService).
@@ -62,15 +62,27 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match this.stage.project() {
-            StageProj::Guarded { call } => {
-                call.poll_with(cx, |result| weigh(this.classify, result))
-            }
+            StageProj::Guarded { call } => call.poll_with(cx, PastPolicies(this.classify)),
             StageProj::Unguarded { call } => call.poll(cx),
             StageProj::Refused { rejected } => match rejected.take() {
                 Some(rejected) => Poll::Ready(Err(Error::Rejected(rejected))),
                 None => panic!("a refused call was polled after it was ready"),
             },
         }
+    }
+}
+
+/// Judges what has passed other policies on its way.
+struct PastPolicies<'a, C>(&'a C);
+
+impl<C: Classify<T, E>, T, E> Judge<Result<T, Error<E>>> for PastPolicies<'_, C> {
+    type Answer = T;
+    type Error = E;
+
+    fn judge(self, said: Result<T, Error<E>>, record: impl FnOnce(Outcome)) -> Result<T, Error<E>> {
+        let (outcome, answer) = weigh(self.0, said);
+        record(outcome);
+        answer
     }
 }
 
