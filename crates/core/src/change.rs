@@ -109,13 +109,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_knows_when_it_happened() {
+    fn a_change_knows_when_and_why_it_happened_and_whether_it_opens() {
         let (at, until) = (Tick::from_nanos(7), None);
-        let mode = ModeChange { from: Mode::Auto, to: Mode::Observe, at, until };
-        assert_eq!(Change::Mode(mode).at(), at);
-        let (from, to) = (PhaseName::Open, PhaseName::HalfOpen);
-        let phase = Transition { from, to, generation: 3, at, cause: Cause::RecoveryDue };
-        assert_eq!(Change::Phase(phase).at(), at);
+        let mode = Change::Mode(ModeChange { from: Mode::Auto, to: Mode::Observe, at, until });
+        assert_eq!((mode.at(), mode.cause(), mode.opens()), (at, None, false));
+        let into = |to, cause| {
+            Change::Phase(Transition { from: PhaseName::Closed, to, generation: 3, at, cause })
+        };
+        let due = into(PhaseName::HalfOpen, Cause::RecoveryDue);
+        assert_eq!((due.at(), due.cause(), due.opens()), (at, Some(Cause::RecoveryDue), false));
+        let ordered = into(PhaseName::Open, Cause::Ordered);
+        assert_eq!((ordered.cause(), ordered.opens()), (Some(Cause::Ordered), true));
     }
 
     #[test]

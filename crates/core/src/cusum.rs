@@ -324,6 +324,22 @@ mod tests {
         }
     }
 
+    /// Logarithms that end so near to a step of the score that the bound on their error carries
+    /// them over it.
+    #[test]
+    fn rounding_covers_how_far_a_logarithm_may_be_off() {
+        let ratio = |points| Ratio::basis_points(points).unwrap();
+        let exact = ln(10_000 - 5) - ln(10_000 - 7_327);
+        assert!(Steps::between(ratio(5), ratio(7_327)).down << SPARE_BITS >= exact + ERROR);
+        let calls = 89_500_000_000;
+        assert!(Score::for_false_trips_per(calls).0 << SPARE_BITS >= ln(calls) + ERROR);
+    }
+
+    #[test]
+    fn a_score_shows_itself_alike_to_people_and_programmers() {
+        assert_eq!(std::format!("{:?}", Score(15 << Score::BITS)), "Score(15.0)");
+    }
+
     /// Drawn calls at the base rate: the score stays under the limit for far more calls than the
     /// mean it promises would need for one false trip to be likely.
     #[test]
@@ -395,6 +411,26 @@ mod tests {
         assert_eq!(cusum.base_rate(), before);
         cusum.clear(true);
         assert_eq!(cusum.base_rate(), percent(5));
+    }
+
+    /// (5 % × 8,000 + 1,000) / 9,000 = 15.56 %.
+    #[test]
+    fn a_lesson_is_a_thousand_calls_and_counts_an_eighth_of_what_was_known() {
+        let learned = SequentialSpec::default().learned().fault_rate(0.5);
+        let mut cusum = Cusum::new(rule(learned), Ended::default());
+        cusum.weigh(FAILURE, || Ended { calls: 1_000, failures: 1_000 });
+        assert_eq!(cusum.base_rate(), Ratio::basis_points(1_556).unwrap());
+    }
+
+    #[test]
+    fn what_ended_before_a_change_is_no_lesson() {
+        let learned = SequentialSpec::default().learned().fault_rate(0.5);
+        let mut cusum = Cusum::new(rule(learned), Ended::default());
+        cusum.disturb(Ended { calls: 999, failures: 999 });
+        cusum.weigh(FAILURE, || Ended { calls: 1_998, failures: 1_998 });
+        assert_eq!(cusum.base_rate(), Ratio::percent(5).unwrap(), "999 calls since");
+        cusum.weigh(FAILURE, || Ended { calls: 1_999, failures: 1_999 });
+        assert_eq!(cusum.base_rate(), Ratio::basis_points(1_556).unwrap());
     }
 
     #[test]
