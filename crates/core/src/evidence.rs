@@ -157,7 +157,7 @@ pub fn fills_a_window(settings: &Settings, closed_for: Duration, ends: u64) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SettingsBuilder;
+    use crate::{Kind, SettingsBuilder};
 
     fn settings(builder: SettingsBuilder) -> Settings {
         builder.min_calls(4).build().unwrap()
@@ -171,6 +171,25 @@ mod tests {
             assert_eq!(fired, None);
         }
         evidence
+    }
+
+    #[test]
+    fn a_phase_starts_with_nothing_held_against_anybody() {
+        let failure = Outcome::failure(Kind::Timeout);
+        let end = End { outcome: failure, speed: Speed::Unjudged, took: None };
+        for rule in [
+            settings(Settings::builder().failure_threshold(4).failure_rate(None)),
+            settings(Settings::builder().failure_threshold(None)),
+        ] {
+            let mut evidence = Evidence::new(&rule);
+            let mut record = |evidence: &mut Evidence| {
+                evidence.record(&rule, Tick::ZERO, end, Signs::default()).is_some()
+            };
+            assert!(!(0..3).any(|_| record(&mut evidence)));
+            evidence.clear();
+            assert!(!(0..3).any(|_| record(&mut evidence)), "those before count no more");
+            assert!(record(&mut evidence), "four in one phase do");
+        }
     }
 
     #[test]
