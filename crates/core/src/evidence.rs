@@ -193,6 +193,61 @@ mod tests {
     }
 
     #[test]
+    fn new_settings_keep_the_streak_and_a_window_that_looks_back_as_far() {
+        let last = |calls: u32| Settings::builder().window(calls).failure_threshold(9);
+        let failure = Outcome::failure(Kind::Timeout);
+        let end = End { outcome: failure, speed: Speed::Unjudged, took: None };
+        let mut before = Evidence::new(&settings(last(5)));
+        let fired = before.record(&settings(last(5)), Tick::ZERO, end, Signs::default());
+        assert_eq!((fired, before.tally(Tick::ZERO).failures), (None, 1));
+        let after = |rule: SettingsBuilder| {
+            let mut evidence = before.clone();
+            evidence.reconfigure(&settings(rule));
+            assert_eq!(evidence.streak(), 1);
+            evidence.tally(Tick::ZERO).failures
+        };
+        assert_eq!(after(last(5).failure_rate(0.9)), 1);
+        assert_eq!(after(last(6)), 0, "another window");
+        assert_eq!(after(last(5).failure_rate(None)), 0, "nobody looks at it any more");
+    }
+
+    #[test]
+    fn only_a_slow_success_or_neutral_result_counts_against_speed() {
+        let bound = Duration::from_millis(100);
+        let rule = settings(Settings::builder().window(4_u32).slow_call_duration(bound));
+        let mut evidence = Evidence::new(&rule);
+        let mut record = |outcome, speed| {
+            let end = End { outcome, speed, took: Some(bound) };
+            let fired = evidence.record(&rule, Tick::ZERO, end, Signs::default());
+            let tally = evidence.tally(Tick::ZERO);
+            (tally.calls, tally.timed, tally.slow, fired.is_some())
+        };
+        assert_eq!(record(Outcome::Neutral, Speed::Fast), (0, 0, 0, false), "cancelled early");
+        assert_eq!(record(Outcome::Neutral, Speed::Slow), (0, 1, 1, false), "cancelled late");
+        assert_eq!(record(Outcome::Success, Speed::Fast), (1, 2, 1, false));
+        assert_eq!(record(Outcome::Success, Speed::Slow), (2, 3, 2, false));
+    }
+
+    /// What the lock-free breaker leaves out, the core leaves out too.
+    #[test]
+    fn a_success_changes_nothing_in_a_window_full_of_them() {
+        let bound = Duration::from_secs(1);
+        let rule = settings(Settings::builder().window(4_u32).slow_call_duration(bound));
+        let mut evidence = Evidence::new(&rule);
+        let mut record = |evidence: &mut Evidence, millis| {
+            let took = Some(Duration::from_millis(millis));
+            let end = End { outcome: Outcome::Success, speed: Speed::Fast, took };
+            assert_eq!(evidence.record(&rule, Tick::ZERO, end, Signs::default()), None);
+        };
+        for _ in 0..4 {
+            record(&mut evidence, 10);
+        }
+        let full = evidence.clone();
+        record(&mut evidence, 900);
+        assert_eq!(evidence, full);
+    }
+
+    #[test]
     fn a_whole_time_window_with_enough_calls_is_proof() {
         let secs = Duration::from_secs;
         let ten = settings(Settings::builder().window(secs(10)));
