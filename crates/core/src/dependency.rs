@@ -43,7 +43,7 @@ impl OpenDependency {
         let until = match state.mode(settings) {
             Mode::ForcedOpen => state.override_until(),
             Mode::Auto | Mode::Observe if state.phase() == PhaseName::Open => {
-                state.open_until(settings)
+                state.refuses_until(settings, now)
             }
             Mode::Auto | Mode::Observe | Mode::ForcedClosed => return None,
         };
@@ -247,5 +247,19 @@ mod tests {
         let forced = OpenDependency::of(&State::new(0, Tick::ZERO), &settings, Tick::ZERO);
         assert_eq!(forced, Some(OpenDependency { wait: None }), "for ever");
         assert_eq!(for_(3).unwrap().and(forced.unwrap()), for_(3).unwrap());
+    }
+
+    /// Whoever is told to wait must not come back at once to be told again.
+    #[test]
+    fn a_dependency_that_awaits_health_is_open_until_it_may_be_heard_of() {
+        let secs = Duration::from_secs;
+        let at = |n| Tick::ZERO.after(secs(n));
+        let settings = Settings::builder().health_check(secs(20)).build().unwrap();
+        let mut state = State::new(0, Tick::ZERO);
+        state.command(&settings, at(0), Command::OpenFor(secs(9)), &mut Vec::new());
+        for (now, wait) in [(2, 7), (9, 20), (28, 1), (29, 20)] {
+            let open = OpenDependency::of(&state, &settings, at(now));
+            assert_eq!(open, Some(OpenDependency { wait: Some(secs(wait)) }), "at {now}");
+        }
     }
 }

@@ -402,6 +402,23 @@ fn probes_are_counted_as_they_voted() {
     assert_eq!(breaker.snapshot().stats.probes.success, 1);
 }
 
+/// B-3: what was let through while open, for nobody was refused, and ends when the breaker has
+/// recovered is no sign that the recovery holds.
+#[test]
+fn b3_a_success_from_an_earlier_phase_is_no_sign_of_health() {
+    let (breaker, clock) = breaker(Settings::builder().success_threshold(1).mode(Mode::Observe));
+    fail(&breaker, 5);
+    let early = breaker.try_acquire().unwrap();
+    clock.advance(secs(5));
+    succeed(&breaker, 1);
+    assert_eq!(breaker.snapshot().phase, PhaseName::Closed);
+    early.success();
+    clock.advance(secs(1_000));
+    fail(&breaker, 5);
+    assert_eq!(breaker.snapshot().failed_recoveries, 1);
+    assert_eq!(breaker.snapshot().counters.late, 0, "it never had a vote");
+}
+
 #[test]
 fn breakers_can_share_a_bus() {
     let bus = Bus::new();

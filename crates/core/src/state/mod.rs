@@ -147,6 +147,9 @@ impl State {
         if settings.throttle.is_none() {
             self.demand = None;
         }
+        if !settings.pace {
+            self.pace = Pace::default();
+        }
         log[from..].sort_by_key(Change::at);
     }
 
@@ -248,8 +251,9 @@ impl State {
     ) -> Verdict {
         self.look(settings, now, log);
         if ticket.role == Role::Bystander {
-            // Nobody's vote, but the dependency did its job.
-            self.succeeded |= outcome == Outcome::Success;
+            // Nobody's vote, but in its phase the dependency did its job.
+            let current = ticket.generation == self.generation;
+            self.succeeded |= current && outcome == Outcome::Success;
             return Verdict::NoVote;
         }
         if ticket.generation != self.generation {

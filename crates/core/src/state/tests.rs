@@ -604,3 +604,32 @@ fn a_state_that_still_holds_calls_back_is_not_clean() {
     checked.command(at(0), Command::Health(HealthReport::Degraded));
     assert!(!checked.is_clean(at(3_600)));
 }
+
+/// Whoever no longer wants pushback to hold calls back is not held back by what there was.
+#[test]
+fn b9_a_pace_does_not_survive_being_switched_off() {
+    let mut subject = Subject::new(builder());
+    let call = subject.acquire(at(0));
+    assert_eq!(subject.settle(at(0), call, Outcome::pushback(Some(secs(60)))), Verdict::Counted);
+    subject.settings = builder().pace(false).build().unwrap();
+    assert_eq!(subject.acquire(at(1)).role, Role::Voter);
+    assert!(subject.is_clean(at(1)));
+    subject.settings = builder().build().unwrap();
+    assert_eq!(subject.acquire(at(2)).role, Role::Voter, "nor is it switched on again");
+}
+
+/// B-3: a call that was let through while open shows nothing of the closed phase that it ends in.
+#[test]
+fn b3_a_bystander_of_an_earlier_phase_is_no_sign_of_health() {
+    let mut subject = Subject::new(builder().success_threshold(1));
+    subject.trip(at(0));
+    subject.command(at(1), Command::Observe(secs(60)));
+    let bystander = subject.acquire(at(2));
+    assert_eq!(bystander.role, Role::Bystander);
+    let probe = subject.acquire(at(5));
+    assert_eq!(subject.settle(at(5), probe, Outcome::Success), Verdict::Counted);
+    assert_eq!(subject.settle(at(6), bystander, Outcome::Success), Verdict::NoVote);
+    assert!(!subject.is_clean(at(1_000)));
+    subject.trip(at(1_000));
+    assert_eq!(subject.state.failed_recoveries(), 1);
+}

@@ -104,6 +104,12 @@ impl Cold {
         }
     }
 
+    /// A success of a bystander from an earlier phase is counted, but not as one of this phase.
+    fn count_stray(&mut self, ticket: Ticket, outcome: Outcome) {
+        let stray = ticket.role == Role::Bystander && ticket.generation != self.state.generation();
+        self.successes_before += u64::from(stray && outcome == Outcome::Success);
+    }
+
     /// What the rules reckon with besides window and streak.
     pub(super) fn signs(&self) -> Signs {
         Signs {
@@ -256,6 +262,7 @@ impl Inner {
             let against = cold.has_voted(ticket) || (speed == Speed::Slow && !pushback);
             let verdict = cold.state.settle(&cold.settings, now, ticket, (outcome, speed), log);
             cold.count_probe(ticket, outcome, against, verdict);
+            cold.count_stray(ticket, outcome);
             // Before it is weighed, for it may trip, and then it belongs into the record.
             if let Outcome::Failure { kind, .. } = outcome
                 && verdict != Verdict::Late

@@ -95,7 +95,7 @@ pub(super) fn ops() -> impl Strategy<Value = Op> {
         2 => any::<usize>().prop_map(|which| Op::MarkSlow { which }),
         2 => (any::<usize>(), 0_u64..40_000).prop_map(|(which, lease)| Op::Renew { which, lease }),
         1 => commands().prop_map(Op::Command),
-        1 => commands().prop_map(Op::Upstream),
+        2 => prop_oneof![commands(), reports()].prop_map(Op::Upstream),
         1 => any::<usize>().prop_map(Op::Reconfigure),
         38 => Just(Op::Compare),
     ]
@@ -227,8 +227,9 @@ impl Pair {
         let seed = 7;
         let breaker = |name| CircuitBreaker::builder(name).clock(clock.clone()).seed(seed);
         let upstream = depends.then(|| {
-            let settings = Settings::default();
-            (breaker("upstream").build(), Machine::new(settings, seed, clock.now()))
+            let settings = Settings::builder().health_check(millis(3_000)).build().unwrap();
+            let machine = Machine::new(settings, seed, clock.now());
+            (breaker("upstream").settings(settings).build(), machine)
         });
         let bus = crate::event::Bus::with_capacity(1_000);
         let parent = CircuitBreaker::builder("parent").clock(clock.clone()).build();
