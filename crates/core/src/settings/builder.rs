@@ -1,13 +1,12 @@
 //! Settings as they are being put together: every one of them may still be unsaid.
 
 use alloc::format;
-use alloc::string::{String, ToString};
-use core::fmt::{Debug, Display};
-use core::ops::RangeInclusive;
+use alloc::string::ToString;
 use core::time::Duration;
 
+use super::checks::{duration, jitter, millis, positive_ratio, within, within_time};
 use super::{Backoff, Jitter, SequentialSpec, Settings, SettingsError, Throttle, WindowSpec};
-use crate::{Kind, KindSet, Mode, Ratio, limits};
+use crate::{Kind, KindSet, Mode, limits};
 
 /// Builds [`Settings`]. What is not said keeps its default.
 ///
@@ -418,84 +417,6 @@ impl SettingsBuilder {
         let k = self.throttle.flatten().map(|k| millis("throttle.k", k, limits::THROTTLE_K));
         Ok(k.transpose()?.map(|k_millis| Throttle { k_millis, window, max }))
     }
-}
-
-// ===== checks =====
-
-pub(crate) fn within<T: PartialOrd + Display>(
-    field: &'static str,
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<T, SettingsError> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(SettingsError {
-        field,
-        value: value.to_string(),
-        accepted: format!("{} to {}", range.start(), range.end()),
-    })
-}
-
-pub(crate) fn within_time(
-    field: &'static str,
-    value: Duration,
-    range: RangeInclusive<Duration>,
-) -> Result<Duration, SettingsError> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(SettingsError {
-        field,
-        value: debugged(&value),
-        accepted: format!("{:?} to {:?}", range.start(), range.end()),
-    })
-}
-
-pub(crate) fn duration(field: &'static str, value: Duration) -> Result<Duration, SettingsError> {
-    within_time(field, value, limits::SHORTEST..=limits::LONGEST)
-}
-
-fn positive_ratio(field: &'static str, share: f64) -> Result<Ratio, SettingsError> {
-    match Ratio::from_f64(share) {
-        Ok(ratio) if ratio > Ratio::ZERO => Ok(ratio),
-        _ => Err(SettingsError {
-            field,
-            value: share.to_string(),
-            accepted: String::from("above 0 and at most 1"),
-        }),
-    }
-}
-
-fn jitter(share: f64) -> Result<Jitter, SettingsError> {
-    Ratio::from_f64(share).map(Jitter::Proportional).map_err(|_| SettingsError {
-        field: "jitter",
-        value: share.to_string(),
-        accepted: String::from("a share from 0 to 1, or none, equal or full"),
-    })
-}
-
-/// A factor in thousandths.
-fn millis(
-    field: &'static str,
-    factor: f64,
-    range: RangeInclusive<u32>,
-) -> Result<u32, SettingsError> {
-    let (low, high) = (*range.start(), *range.end());
-    let millis = factor * 1_000.0;
-    if !(f64::from(low)..=f64::from(high)).contains(&millis) {
-        return Err(SettingsError {
-            field,
-            value: factor.to_string(),
-            accepted: format!("{} to {}", low / 1_000, high / 1_000),
-        });
-    }
-    #[expect(clippy::cast_sign_loss, reason = "checked to be positive")]
-    Ok((millis + 0.5) as u32)
-}
-
-fn debugged(value: &dyn Debug) -> String {
-    format!("{value:?}")
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! The checked numbers a breaker runs on.
 
 mod builder;
+mod checks;
 mod error;
 mod sequential;
 
 use core::time::Duration;
 
 pub use builder::SettingsBuilder;
-pub(crate) use builder::{duration, within, within_time};
+pub(crate) use checks::{duration, within, within_time};
 pub use error::SettingsError;
 pub use sequential::{BaseRate, Sequential, SequentialSpec};
 

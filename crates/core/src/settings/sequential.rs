@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::SettingsError;
-use super::builder::within;
+use super::checks::within;
 use crate::cusum::{LEAST_LEARNED, Score};
 use crate::{Ratio, limits};
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use crate::rollup::Children;
 use crate::rules::Thresholds;
-use crate::{Jitter, Kind, Ratio, Rule, SettingsBuilder, Tally};
+use crate::{Jitter, Kind, Ratio, Rule, SettingsBuilder, Tally, limits};
 
 const LEASE: Duration = Duration::from_secs(30);
 
