@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use panelboard::{
-    CircuitBreaker, Command, HealthReport, Jitter, Kind, ManualClock, Mode, OwnedPermit, PhaseName,
-    SequentialSpec, Settings, Tick, WindowSpec,
+    Cause, CircuitBreaker, Command, HealthReport, Jitter, Kind, KindSet, ManualClock, Mode,
+    OwnedPermit, PhaseName, Rejected, SequentialSpec, Settings, Snapshot, Tick, WindowSpec,
 };
+use panelboard_core::rollup::Children;
 
 /// Settings and a history out of these bytes: nothing panics, and the invariants that can be seen
 /// from outside hold after every step.
@@ -30,15 +31,21 @@ fn play(data: &mut Unstructured<'_>) -> arbitrary::Result<()> {
             1 => clock.advance(Duration::from_nanos(data.arbitrary()?)),
             // Clocks have been seen to go back.
             2 => clock.set(Tick::from_nanos(data.arbitrary()?)),
-            3 => breaker.command(command(data)?),
+            3 => {
+                let command = command(data)?;
+                breaker.command(command);
+                if let Command::RollUp(children) = command {
+                    rolled_up(&before, &breaker.snapshot(), children);
+                }
+            }
             4 => breaker.reconfigure(self::settings(data)?),
             5 | 6 => {
                 let lease =
                     data.arbitrary::<Option<u16>>()?.map(|ms| Duration::from_millis(ms.into()));
-                if held.len() < 64
-                    && let Ok(permit) = breaker.try_acquire_owned(lease)
-                {
-                    held.push(permit);
+                if held.len() < 64 {
+                    let answer = breaker.try_acquire_owned(lease);
+                    answered(&before, &answer, clock.now());
+                    held.extend(answer);
                 }
             }
             _ if held.is_empty() => {}
@@ -66,6 +73,35 @@ fn play(data: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     Ok(())
 }
 
+/// Whom the mode and the phase decide about alone, and when the others may come back.
+fn answered(before: &Snapshot, answer: &Result<OwnedPermit, Rejected>, now: Tick) {
+    match (before.mode, before.phase) {
+        (Mode::Observe | Mode::ForcedClosed, _) => assert!(answer.is_ok(), "B-6: {answer:?}"),
+        (Mode::ForcedOpen, _) | (Mode::Auto, PhaseName::Open) => {
+            assert!(answer.is_err(), "B-4: {answer:?}");
+        }
+        (Mode::Auto, _) => {}
+    }
+    if let Err(rejected) = answer {
+        let later = rejected.retry_after() > Duration::ZERO;
+        assert!(later || now == Tick::MAX, "not to come back at once: {rejected:?}");
+    }
+}
+
+/// A parent opens if it is closed and decides, and more than half of at least two children are open.
+fn rolled_up(before: &Snapshot, after: &Snapshot, children: Children) {
+    let decides = matches!(before.mode, Mode::Auto | Mode::Observe);
+    let most = children.busy >= 2 && 2 * u64::from(children.open) > u64::from(children.busy);
+    if before.phase != PhaseName::Closed || !decides || !most {
+        return assert_eq!(after.generation, before.generation, "no reason to open");
+    }
+    // By the record, for at the end of time an open phase is over at once.
+    let opened = after.trip.as_ref().map(|record| record.transition);
+    let opened = opened.map(|opened| (opened.generation, opened.cause));
+    let expected = (before.generation + 1, Cause::ChildrenOpen(children));
+    assert_eq!(opened, Some(expected), "most children are open");
+}
+
 fn end(mut permit: OwnedPermit, data: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let hint = |data: &mut Unstructured<'_>| -> arbitrary::Result<Option<Duration>> {
         Ok(data.arbitrary::<Option<u32>>()?.map(|ms| Duration::from_millis(ms.into())))
@@ -85,7 +121,7 @@ fn end(mut permit: OwnedPermit, data: &mut Unstructured<'_>) -> arbitrary::Resul
 
 fn command(data: &mut Unstructured<'_>) -> arbitrary::Result<Command> {
     let time = Duration::from_millis(data.arbitrary::<u32>()?.into());
-    Ok(match data.int_in_range(0..=7)? {
+    Ok(match data.int_in_range(0..=8)? {
         0 => Command::ForceOpen(time),
         1 => Command::ForceClosed(time),
         2 => Command::Observe(time),
@@ -93,6 +129,10 @@ fn command(data: &mut Unstructured<'_>) -> arbitrary::Result<Command> {
         4 => Command::Reset,
         5 => Command::Trip,
         6 => Command::OpenFor(time),
+        7 => {
+            let (busy, open) = (data.arbitrary()?, data.arbitrary()?);
+            Command::RollUp(Children { busy, open })
+        }
         _ => Command::Health(*data.choose(&HealthReport::ALL)?),
     })
 }
@@ -104,7 +144,7 @@ fn settings(data: &mut Unstructured<'_>) -> arbitrary::Result<Settings> {
     };
     let mut builder = Settings::builder();
     for _ in 0..data.int_in_range(0..=9)? {
-        builder = match data.int_in_range(0..=23)? {
+        builder = match data.int_in_range(0..=28)? {
             0 => builder.failure_threshold(data.arbitrary::<Option<u8>>()?.map(u32::from)),
             1 => builder.failure_rate(data.arbitrary::<Option<f64>>()?),
             2 => builder.failure_count(data.arbitrary::<Option<u8>>()?.map(u32::from)),
@@ -130,7 +170,12 @@ fn settings(data: &mut Unstructured<'_>) -> arbitrary::Result<Settings> {
             19 => builder.throttle_max(data.arbitrary()?),
             20 => builder.adaptive(data.arbitrary()?),
             21 => builder.health_check(Some(millis(data)?)),
-            22 => builder.sequential(SequentialSpec::default().fault_rate(data.arbitrary()?)),
+            22 => builder.backoff_max(millis(data)?),
+            23 => builder.max_retry_after(millis(data)?),
+            24 => builder.timeout(Some(millis(data)?)),
+            25 => builder.jitter_share(data.arbitrary()?),
+            26 => builder.ignore(KindSet::from_bits(data.arbitrary()?).iter()),
+            27 => builder.sequential(SequentialSpec::default().fault_rate(data.arbitrary()?)),
             _ => builder.sequential(SequentialSpec::default().learned()),
         };
     }
