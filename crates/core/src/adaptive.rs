@@ -11,6 +11,9 @@
 //! | health is `healthy`, latency as it should be | one more, up to 10 | as configured |
 //! | nothing known | as configured | as configured |
 //!
+//! A call that is found slow while it runs adds the bound to the latencies, and the rest of what it
+//! took when it ends.
+//!
 //! Of several signs the strictest counts. No sign of trouble ever loosens a threshold: one that is
 //! below the floor stays as it is.
 

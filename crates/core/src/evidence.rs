@@ -59,9 +59,12 @@ impl Evidence {
         let windowed = settings.has_window_rule();
         let speed = if settings.has_slow_rule() { end.speed } else { Speed::Unjudged };
         let took = end.took.filter(|_| settings.tracks_latency());
+        let beyond = End { speed, took, ..end }.beyond_the_bound(settings);
         let mut bad = Bad { failure: false, slow: speed == Speed::Slow };
         match end.outcome {
-            Outcome::Success if !bad.slow && self.is_saturated_with_success(settings) => {
+            Outcome::Success
+                if !bad.slow && beyond.is_none() && self.is_saturated_with_success(settings) =>
+            {
                 return None;
             }
             Outcome::Success => {
@@ -69,6 +72,7 @@ impl Evidence {
                 if windowed {
                     self.window.record_end(now, None);
                     self.window.record_speed(now, speed, took);
+                    self.window.record_beyond(now, beyond);
                 }
             }
             Outcome::Failure { kind, .. } => {
@@ -77,6 +81,7 @@ impl Evidence {
                 if windowed {
                     self.window.record_end(now, Some(kind));
                     self.window.record_speed(now, speed, took);
+                    self.window.record_beyond(now, beyond);
                 }
             }
             Outcome::Neutral if bad.slow => self.window.record_speed(now, speed, took),
@@ -281,6 +286,39 @@ mod tests {
         assert!(evidence.is_saturated_with_success(&rule));
         evidence.set_streak(1);
         assert!(!evidence.is_saturated_with_success(&rule), "a success would end the streak");
+    }
+
+    /// Of a call that is found slow while it runs no more is known at first than the bound. If that
+    /// were all, no mean of such calls could ever lie above it.
+    #[test]
+    fn a_call_found_slow_adds_the_rest_of_its_time_when_it_ends() {
+        let secs = Duration::from_secs;
+        let (now, signs) = (Tick::ZERO.after(secs(1)), Signs::default());
+        for builder in [Settings::builder(), Settings::builder().window(4_u32)] {
+            let adaptive = builder.adaptive(true).slow_call_duration(secs(5)).slow_call_rate(1.0);
+            let settings = settings(adaptive.failure_threshold(5));
+            let mut evidence = Evidence::new(&settings);
+            let call =
+                |took| End { outcome: Outcome::Success, speed: Speed::Fast, took: Some(took) };
+            let _ = evidence.record(&settings, now, call(secs(1)), signs);
+            let _ = evidence.record_slow(&settings, now, signs);
+            assert_eq!(evidence.tally(now).took, secs(6));
+            let end = End { speed: Speed::Unjudged, ..call(secs(19)) };
+            let _ = evidence.record(&settings, now, end, signs);
+            let tally = evidence.tally(now);
+            assert_eq!((tally.calls, tally.timed, tally.slow), (2, 2, 1), "it is counted once");
+            assert_eq!((tally.took, tally.mean_latency()), (secs(20), Some(secs(10))));
+            assert_eq!(adaptive::in_force(&settings, None, tally).streak, Some(4));
+            // It leaves as any other does.
+            if let WindowSpec::Calls(calls) = settings.window() {
+                for _ in 0..calls {
+                    let _ = evidence.record(&settings, now, call(secs(1)), signs);
+                }
+                assert_eq!(evidence.tally(now).took, secs(4));
+            } else {
+                assert_eq!(evidence.tally(now.after(secs(10))).took, Duration::ZERO);
+            }
+        }
     }
 
     #[test]

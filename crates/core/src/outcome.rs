@@ -110,7 +110,8 @@ pub struct End {
     pub outcome: Outcome,
     /// How fast it was.
     pub speed: Speed,
-    /// How long it took; `None` if that is not known.
+    /// How long it took; `None` if that is not known. Together with [`Speed::Unjudged`]: it was
+    /// marked slow while it ran.
     pub took: Option<Duration>,
 }
 
@@ -120,6 +121,14 @@ impl End {
     pub fn passed_the_bound(settings: &Settings) -> End {
         let took = settings.slow_call_duration.filter(|_| settings.tracks_latency());
         End { outcome: Outcome::Neutral, speed: Speed::Slow, took }
+    }
+
+    /// How much longer a call took in the end that had passed the slow bound while it ran: what was
+    /// not known of it then. `None` of any other call.
+    pub fn beyond_the_bound(self, settings: &Settings) -> Option<Duration> {
+        let (bound, took) = (settings.slow_call_duration?, self.took?);
+        let known = self.speed == Speed::Unjudged && settings.tracks_latency();
+        known.then(|| took.saturating_sub(bound)).filter(|beyond| !beyond.is_zero())
     }
 }
 

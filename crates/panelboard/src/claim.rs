@@ -20,6 +20,8 @@ pub(crate) struct Claim {
 const VOTER: u64 = 0;
 const PROBE: u64 = 1;
 const BYSTANDER: u64 = 2;
+/// A voter that was found slow while it ran: it is weighed by the lock alone.
+const FOUND_SLOW: u64 = 3;
 const ROLE: u64 = 0b11;
 const PROBE_AT: u32 = 2;
 const PROBE_MASK: u64 = (1 << PROBE_BITS) - 1;
@@ -54,7 +56,11 @@ impl Claim {
 
     /// Whether both are the claim of one call, provided it is a marked voter's or a probe's.
     pub(crate) fn is_same_call(self, other: Claim) -> bool {
-        self.ticket == other.ticket
+        let call = |claim: Claim| match claim.was_found_slow() {
+            true => claim.ticket & !ROLE,
+            false => claim.ticket,
+        };
+        call(self) == call(other)
     }
 
     #[inline]
@@ -86,7 +92,7 @@ impl Claim {
 
     pub(crate) fn ticket(self) -> Ticket {
         let role = match self.ticket & ROLE {
-            VOTER => Role::Voter,
+            VOTER | FOUND_SLOW => Role::Voter,
             PROBE => Role::Probe((self.ticket >> PROBE_AT & PROBE_MASK) as u32),
             _ => Role::Bystander,
         };
@@ -98,9 +104,20 @@ impl Claim {
         self.started.map(|tick| Tick::from_nanos(tick.get() - 1))
     }
 
-    /// From now on this call is not timed; says whether it was.
-    pub(crate) fn stop_timing(&mut self) -> bool {
-        self.started.take().is_some()
+    /// This call has been found slow, and its end will not be; says whether it was timed until now.
+    /// Of a voter it is still known when it began: it matters how long it takes in the end.
+    pub(crate) fn find_slow(&mut self) -> bool {
+        let timed = self.started.is_some() && !self.was_found_slow();
+        match self.ticket & ROLE {
+            VOTER if timed => self.ticket |= FOUND_SLOW,
+            FOUND_SLOW => {}
+            _ => self.started = None,
+        }
+        timed
+    }
+
+    pub(crate) fn was_found_slow(self) -> bool {
+        self.ticket & ROLE == FOUND_SLOW
     }
 }
 
@@ -119,8 +136,13 @@ mod tests {
                 assert_eq!(claim.is_voter_of(face), role == Role::Voter);
                 assert!(!claim.is_voter_of(face ^ 1 << GENERATION_AT));
                 assert_eq!(claim.started(), Some(Tick::ZERO));
-                assert!(claim.stop_timing() && !claim.stop_timing());
-                assert_eq!(claim.started(), None);
+                assert!(claim.find_slow() && !claim.find_slow());
+                assert_eq!((claim.ticket(), claim.is_voter_of(face)), (ticket, false));
+                let kept = claim.started().is_some();
+                assert_eq!((kept, claim.was_found_slow()), (role == Role::Voter, kept));
+                let marked = Claim::new(ticket, Some(Tick::ZERO)).marked(9);
+                let mut slow = marked;
+                assert!(slow.find_slow() && slow.is_same_call(marked));
             }
         }
         assert_eq!(Claim::voter(7, None).ticket(), Ticket { generation: 7, role: Role::Voter });

@@ -131,8 +131,8 @@ impl<B: AsInner> Lent<B> {
     }
 
     pub(crate) fn mark_slow(&mut self) {
-        // The end of this call must not be timed again.
-        if self.claim.stop_timing()
+        // It is found slow once.
+        if self.claim.find_slow()
             && let Some(breaker) = &self.breaker
         {
             breaker.inner().mark_slow(self.claim);

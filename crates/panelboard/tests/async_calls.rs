@@ -214,3 +214,20 @@ fn no_runtime_is_needed_without_bounds() {
     assert!(future.as_mut().poll(&mut context).is_pending());
     assert!(matches!(future.as_mut().poll(&mut context), Poll::Ready(Ok(3))));
 }
+
+/// Found slow at the bound, their time in the end is what tightens, as with calls that block.
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_slow_on_average_tighten_an_adaptive_threshold() {
+    let by_time = Settings::builder().adaptive(true).slow_call_duration(secs(1));
+    for settings in [by_time.window(secs(60)), by_time.window(20_u32)] {
+        let breaker = breaker(settings.failure_threshold(5));
+        for _ in 0..4 {
+            assert_eq!(breaker.call_async(ready(Ok::<_, ()>(1))).await, Ok(1));
+        }
+        assert_eq!(breaker.call_async(after(secs(10), Ok(1))).await, Ok(1));
+        let seen = breaker.snapshot();
+        assert_eq!((seen.counters.slow, seen.tally.timed, seen.tally.slow), (1, 5, 1));
+        assert_eq!(seen.tally.mean_latency(), Some(secs(2)));
+        assert_eq!(seen.thresholds.streak, Some(4));
+    }
+}

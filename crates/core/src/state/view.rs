@@ -1,5 +1,7 @@
 //! What a state shows.
 
+use alloc::borrow::Cow;
+
 use super::{HealthReport, Mode, Phase, PhaseName, State};
 use crate::pace::Pace;
 use crate::ramp::{self, Step};
@@ -86,13 +88,14 @@ impl State {
 
     /// The settings that results are judged by now: these, but while traffic comes back a quarter
     /// of `min_calls` is enough for the rate rules.
-    #[must_use]
-    pub fn judged_by(&self, settings: &Settings, now: Tick) -> Settings {
-        let mut judged = *settings;
-        if self.ramping(settings, now).is_some() {
-            judged.min_calls = ramp::min_calls(settings.min_calls);
+    pub fn judged_by<'a>(&self, settings: &'a Settings, now: Tick) -> Cow<'a, Settings> {
+        match self.ramping(settings, now) {
+            None => Cow::Borrowed(settings),
+            Some(_) => {
+                let min_calls = ramp::min_calls(settings.min_calls);
+                Cow::Owned(Settings { min_calls, ..*settings })
+            }
         }
-        judged
     }
 
     /// What a health check last reported; `None` before the first report and after a reset.

@@ -73,6 +73,11 @@ impl CountWindow {
         self.speeds.push(u8::from(slow));
     }
 
+    /// Adds to what calls took. It leaves with the newest call: whose it was is not known.
+    pub(super) fn add(&mut self, beyond: Duration) {
+        self.took.add(&self.speeds, beyond);
+    }
+
     pub(super) fn tally(&self) -> Tally {
         Tally {
             calls: self.ends.filled.into(),
@@ -106,6 +111,17 @@ impl Took {
         self.sum -= *place;
         *place = took.map_or(0, nanos).min(LONGEST_CALL);
         self.sum += *place;
+    }
+
+    /// To the call that `ring` took in last; nothing if there is none.
+    fn add(&mut self, ring: &Ring, beyond: Duration) {
+        if let Some(places) = &mut self.nanos {
+            let newest = (ring.next + ring.capacity - 1) % ring.capacity;
+            let place = &mut places[newest as usize];
+            self.sum -= *place;
+            *place = place.saturating_add(nanos(beyond)).min(LONGEST_CALL);
+            self.sum += *place;
+        }
     }
 }
 

@@ -77,6 +77,15 @@ impl Window {
         }
     }
 
+    /// Adds how much longer a call took than was known when its speed was counted.
+    pub fn record_beyond(&mut self, now: Tick, beyond: Option<Duration>) {
+        let Some(beyond) = beyond else { return };
+        match self {
+            Window::Time(window) => window.add(now, beyond),
+            Window::Count(window) => window.add(beyond),
+        }
+    }
+
     /// What is in the window now.
     pub fn tally(&self, now: Tick) -> Tally {
         match self {

@@ -83,10 +83,16 @@ impl TimeWindow {
         let ring = if slow { &mut self.slow } else { &mut self.fast };
         ring[at] = cell::bump(ring[at], number);
         if let Some(took) = took {
-            let sum = &mut self.took[at];
-            let before = if sum.number == number { sum.nanos } else { 0 };
-            *sum = Took { number, nanos: before.saturating_add(nanos(took)) };
+            self.add(now, took);
         }
+    }
+
+    /// Adds to what calls took.
+    pub(super) fn add(&mut self, now: Tick, took: Duration) {
+        let number = self.advance(now);
+        let sum = &mut self.took[cell::place(number)];
+        let before = if sum.number == number { sum.nanos } else { 0 };
+        *sum = Took { number, nanos: before.saturating_add(nanos(took)) };
     }
 
     pub(super) fn tally(&self, now: Tick) -> Tally {

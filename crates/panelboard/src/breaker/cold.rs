@@ -256,7 +256,10 @@ impl Inner {
             let (now, hot) = (inner.clock.now(), inner.hot.load());
             let above = self.lent(cold, claim);
             cold.take_back(claim);
-            let speed = inner.hot.speed(started, now);
+            let speed = match claim.was_found_slow() {
+                true => Speed::Unjudged,
+                false => inner.hot.speed(started, now),
+            };
             let took = hot.took(started, now);
             let pushback = matches!(outcome, Outcome::Pushback { .. });
             let against = cold.has_voted(ticket) || (speed == Speed::Slow && !pushback);

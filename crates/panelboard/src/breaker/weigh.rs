@@ -84,6 +84,11 @@ impl Inner {
                     shard.took(frame, now, took);
                 }
             }
+            if let Some(frame) = frame.filter(|_| ended)
+                && let Some(beyond) = end.beyond_the_bound(&cold.settings)
+            {
+                shard.took(frame, now, beyond);
+            }
             windowed && in_turn
         })
     }

@@ -205,6 +205,7 @@ struct Call {
     permit: OwnedPermit,
     ticket: panelboard_core::Ticket,
     started: Option<Tick>,
+    found_slow: bool,
 }
 
 /// The family of a breaker whose parent stays closed.
@@ -319,7 +320,7 @@ impl Pair {
                     assert_eq!(permit.ticket(), ticket);
                 }
                 let started = settings.has_slow_rule().then(|| self.clock.now());
-                self.calls.push(Call { permit, ticket, started });
+                self.calls.push(Call { permit, ticket, started, found_slow: false });
             }
             (Err(rejected), Decision::Reject { reason, retry_after }) => {
                 assert_eq!(rejected.reason(), reason);
@@ -338,9 +339,11 @@ impl Pair {
         if self.calls.is_empty() {
             return;
         }
-        let Call { permit, ticket, started } = self.calls.swap_remove(which % self.calls.len());
+        let Call { permit, ticket, started, found_slow } =
+            self.calls.swap_remove(which % self.calls.len());
         let took = started.map(|started| self.clock.now().since(started));
         let speed = match (self.reference.settings().slow_call_duration(), started) {
+            _ if found_slow => Speed::Unjudged,
             (Some(bound), Some(started)) if self.clock.now().since(started) >= bound => Speed::Slow,
             (Some(_), Some(_)) => Speed::Fast,
             _ => Speed::Unjudged,
@@ -358,7 +361,7 @@ impl Pair {
         let Some(call) = self.calls.get_mut(which % count) else { return };
         call.permit.mark_slow();
         let ticket = call.ticket;
-        if call.started.take().is_some() {
+        if call.started.is_some() && !std::mem::replace(&mut call.found_slow, true) {
             self.reference(Input::MarkSlow { ticket });
         }
     }
