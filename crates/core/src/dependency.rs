@@ -4,6 +4,8 @@
 //! neutral, and counted apart. And its recovery waits, for probes would tell nothing: they are
 //! refused with [`Reason::Dependency`](crate::Reason::Dependency).
 //!
+//! What is slow is not excused: a dependency that is open refuses at once.
+//!
 //! Half-open is not open. The dependency's own probes may be calls that come by way of this
 //! breaker, and a dependency that nobody probes must not excuse failures for ever.
 

@@ -50,7 +50,8 @@ pub struct Snapshot {
     pub tally: Tally,
     /// What a health check last reported.
     pub health_report: Option<HealthReport>,
-    /// The thresholds in force. With `adaptive` they may be others than those of `settings`.
+    /// The thresholds in force. With `adaptive`, or during a ramp, they may be others than those of
+    /// `settings`.
     pub thresholds: Thresholds,
     /// With `sequential`: what is held against the dependency.
     pub suspicion: Option<Suspicion>,

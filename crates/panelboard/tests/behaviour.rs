@@ -58,6 +58,11 @@ fn the_whole_way_from_closed_to_closed() {
     assert_eq!(snapshot.stats.recoveries.count(), 1);
     assert_eq!(snapshot.stats.open, secs(5));
     assert_eq!(snapshot.stats.probes.success, 3);
+    // Fewer calls are enough for a rate while traffic comes back.
+    assert_eq!((snapshot.settings.min_calls(), snapshot.thresholds.min_calls), (10, 2));
+    assert!(!snapshot.explain().contains("Thresholds"), "{}", snapshot.explain());
+    clock.advance(secs(10));
+    assert_eq!(breaker.snapshot().thresholds.min_calls, 10);
 }
 
 #[test]

@@ -259,7 +259,7 @@ impl Inner {
             streak,
             tally,
             health_report: state.health(),
-            thresholds: adaptive::in_force(settings, state.health(), tally),
+            thresholds: adaptive::in_force(&state.judged_by(settings, now), state.health(), tally),
             suspicion: cold.cusum.as_ref().map(|cusum| snapshot::Suspicion {
                 score: cusum.score(),
                 base_rate: cusum.base_rate(),

@@ -11,7 +11,9 @@ use crate::{PhaseName, Score, Snapshot};
 impl Snapshot {
     /// That thresholds are not what is configured, and why.
     pub(super) fn say_thresholds(&self, out: &mut String) {
-        let configured = Thresholds::of(&self.settings);
+        // Of a ramp, during which fewer calls are enough, there is a sentence already.
+        let min_calls = self.thresholds.min_calls;
+        let configured = Thresholds { min_calls, ..Thresholds::of(&self.settings) };
         if self.thresholds == configured {
             return;
         }

@@ -396,7 +396,8 @@ impl Pair {
         }
         assert_eq!(seen.health_report, state.health());
         let tally = seen.tally;
-        assert_eq!(seen.thresholds, adaptive::in_force(&settings, state.health(), tally));
+        let judged = state.judged_by(&settings, now);
+        assert_eq!(seen.thresholds, adaptive::in_force(&judged, state.health(), tally));
         let suspicion = seen.suspicion.map(|suspicion| (suspicion.score, suspicion.base_rate));
         let cusum = self.reference.cusum();
         assert_eq!(suspicion, cusum.map(|cusum| (cusum.score(), cusum.base_rate())));
