@@ -58,13 +58,12 @@ impl Evidence {
     ) -> Option<Fired> {
         let windowed = settings.has_window_rule();
         let speed = if settings.has_slow_rule() { end.speed } else { Speed::Unjudged };
-        let took = end.took.filter(|_| settings.tracks_latency());
-        let beyond = End { speed, took, ..end }.beyond_the_bound(settings);
+        let took = end.adds(settings);
+        // A call that was counted before, as slow, and of which there is more to add now.
+        let adds = speed == Speed::Unjudged && took.is_some();
         let mut bad = Bad { failure: false, slow: speed == Speed::Slow };
         match end.outcome {
-            Outcome::Success
-                if !bad.slow && beyond.is_none() && self.is_saturated_with_success(settings) =>
-            {
+            Outcome::Success if !adds && !bad.slow && self.is_saturated_with_success(settings) => {
                 return None;
             }
             Outcome::Success => {
@@ -72,7 +71,6 @@ impl Evidence {
                 if windowed {
                     self.window.record_end(now, None);
                     self.window.record_speed(now, speed, took);
-                    self.window.record_beyond(now, beyond);
                 }
             }
             Outcome::Failure { kind, .. } => {
@@ -81,7 +79,6 @@ impl Evidence {
                 if windowed {
                     self.window.record_end(now, Some(kind));
                     self.window.record_speed(now, speed, took);
-                    self.window.record_beyond(now, beyond);
                 }
             }
             Outcome::Neutral if bad.slow => self.window.record_speed(now, speed, took),

@@ -123,12 +123,14 @@ impl End {
         End { outcome: Outcome::Neutral, speed: Speed::Slow, took }
     }
 
-    /// How much longer a call took in the end that had passed the slow bound while it ran: what was
-    /// not known of it then. `None` of any other call.
-    pub fn beyond_the_bound(self, settings: &Settings) -> Option<Duration> {
-        let (bound, took) = (settings.slow_call_duration?, self.took?);
-        let known = self.speed == Speed::Unjudged && settings.tracks_latency();
-        known.then(|| took.saturating_sub(bound)).filter(|beyond| !beyond.is_zero())
+    /// What this adds to the time that calls took, if thresholds depend on that: all of it, or of a
+    /// call that had passed the slow bound while it ran what was not known then.
+    pub fn adds(self, settings: &Settings) -> Option<Duration> {
+        let bound = settings.slow_call_duration.filter(|_| settings.tracks_latency())?;
+        match self.speed {
+            Speed::Unjudged => self.took.map(|took| took.saturating_sub(bound)),
+            Speed::Fast | Speed::Slow => self.took,
+        }
     }
 }
 

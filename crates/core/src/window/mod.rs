@@ -64,12 +64,14 @@ impl Window {
         }
     }
 
-    /// Counts how fast a call was, and how long it took if anybody asks.
+    /// Counts how fast a call was, and adds how long it took if anybody asks: of one that was counted
+    /// before, what [was not known](crate::End::adds) then.
     pub fn record_speed(&mut self, now: Tick, speed: Speed, took: Option<Duration>) {
-        let slow = match speed {
-            Speed::Unjudged => return,
-            Speed::Fast => false,
-            Speed::Slow => true,
+        let slow = match (speed, took) {
+            (Speed::Unjudged, None) => return,
+            (Speed::Unjudged, Some(took)) => return self.add(now, took),
+            (Speed::Fast, _) => false,
+            (Speed::Slow, _) => true,
         };
         match self {
             Window::Time(window) => window.record_speed(now, slow, took),
@@ -77,12 +79,10 @@ impl Window {
         }
     }
 
-    /// Adds how much longer a call took than was known when its speed was counted.
-    pub fn record_beyond(&mut self, now: Tick, beyond: Option<Duration>) {
-        let Some(beyond) = beyond else { return };
+    fn add(&mut self, now: Tick, took: Duration) {
         match self {
-            Window::Time(window) => window.add(now, beyond),
-            Window::Count(window) => window.add(beyond),
+            Window::Time(window) => window.add(now, took),
+            Window::Count(window) => window.add(took),
         }
     }
 
@@ -134,9 +134,10 @@ mod tests {
             window.record_end(now, Some(Kind::Connect));
             window.record_end(now, None);
             let second = Duration::from_secs(1);
-            window.record_speed(now, Speed::Unjudged, Some(second));
             window.record_speed(now, Speed::Fast, Some(second));
-            window.record_speed(now, Speed::Slow, Some(3 * second));
+            window.record_speed(now, Speed::Slow, Some(2 * second));
+            window.record_speed(now, Speed::Unjudged, None);
+            window.record_speed(now, Speed::Unjudged, Some(second));
             let tally = window.tally(now);
             assert_eq!((tally.calls, tally.failures), (2, 1));
             assert_eq!((tally.timed, tally.slow, tally.took), (2, 1, 4 * second));

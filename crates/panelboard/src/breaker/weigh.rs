@@ -57,7 +57,7 @@ impl Inner {
     /// Counts a voter's result in this thread's shard, if it is a success or a failure; says whether
     /// that counts in a time window there.
     fn count(&self, cold: &Cold, generation: u64, end: End, now: Tick) -> bool {
-        let End { outcome, speed, took } = end;
+        let End { outcome, speed, .. } = end;
         // Read under the lock, as it is published: this goes with `cold`.
         let windowed = self.hot.load().recorder() == Recorder::Shards;
         let frame = windowed.then(|| self.frame(cold, generation));
@@ -76,18 +76,14 @@ impl Inner {
                 Outcome::Failure { kind, .. } => shard.end(frame, now, Some(kind)),
                 Outcome::Neutral | Outcome::Pushback { .. } => true,
             };
-            if let Some(frame) = frame
-                && (speed == Speed::Slow || (ended && speed == Speed::Fast))
-            {
-                in_turn = shard.speed(frame, now, speed == Speed::Slow);
-                if let Some(took) = took {
+            if let Some(frame) = frame {
+                let timed = speed == Speed::Slow || (ended && speed == Speed::Fast);
+                if timed {
+                    in_turn = shard.speed(frame, now, speed == Speed::Slow);
+                }
+                if let Some(took) = end.adds(&cold.settings).filter(|_| timed || ended) {
                     shard.took(frame, now, took);
                 }
-            }
-            if let Some(frame) = frame.filter(|_| ended)
-                && let Some(beyond) = end.beyond_the_bound(&cold.settings)
-            {
-                shard.took(frame, now, beyond);
             }
             windowed && in_turn
         })
