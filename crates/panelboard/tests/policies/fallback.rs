@@ -111,6 +111,22 @@ async fn cancelled_at_any_poll_it_leaves_nothing_behind() {
     assert_eq!(polls.await, 6);
 }
 
+/// The call is gone when user code runs: what it held may be what that needs.
+#[tokio::test]
+async fn it_answers_when_the_call_is_gone() {
+    let slow = Slow::new(1);
+    let (asked, answered) = (slow.clone(), slow.clone());
+    let fallback = Fallback::function(move |_: Failed| {
+        assert_eq!(answered.in_flight(), 0, "when it answers");
+        Ok(7)
+    });
+    let fallback = fallback.when(move |_: &Failed| {
+        assert_eq!(asked.in_flight(), 0, "when it is asked");
+        true
+    });
+    assert_eq!(fallback.layer().layer(slow).oneshot(Err("no")).await, Ok(7));
+}
+
 #[tokio::test]
 async fn a_panic_in_a_fallback_is_the_callers() {
     let function = Fallback::function(|_: Error<&str>| -> Result<u32, _> { panic!("no idea") });

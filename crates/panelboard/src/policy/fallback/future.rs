@@ -44,6 +44,7 @@ pin_project! {
     enum Stage<F, B, A> {
         Calling { #[pin] call: F, standby: Option<B> },
         Answering { #[pin] answer: A },
+        Done,
     }
 }
 
@@ -75,17 +76,18 @@ where
                 StageProj::Answering { answer } => return answer.poll(cx),
                 StageProj::Calling { call, standby } => {
                     let result = ready!(call.poll(cx));
-                    let Some(standby) = standby.take() else {
-                        panic!("a call with a fallback was polled after it was ready");
-                    };
-                    let error = match result {
-                        Err(error) if standby.handles(&error) => error,
-                        result => return Poll::Ready(result),
-                    };
-                    let answer = standby.answer(error);
-                    // The call goes before the answer is made: it may hold what that needs.
-                    stage.set(Stage::Answering { answer });
+                    let standby = standby.take();
+                    // The call goes before user code runs: it may hold what that needs.
+                    stage.set(Stage::Done);
+                    match (result, standby) {
+                        (Err(error), Some(standby)) if standby.handles(&error) => {
+                            let answer = standby.answer(error);
+                            stage.set(Stage::Answering { answer });
+                        }
+                        (result, _) => return Poll::Ready(result),
+                    }
                 }
+                StageProj::Done => panic!("a call with a fallback was polled after it was ready"),
             }
         }
     }
