@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 
 use panelboard::policy::timeout::{TimeoutFuture, TimeoutLayer};
 use panelboard::{CircuitBreaker, Clock, Error, Kind, Settings};
@@ -31,6 +32,17 @@ async fn the_callees_error_comes_through() {
 #[tokio::test(start_paused = true)]
 async fn it_keeps_towers_contract() {
     keeps_towers_contract(|mock| TimeoutLayer::new(secs(1)).layer(mock)).await;
+}
+
+/// An attempt that is given up ends with its error, although the future is still there.
+#[tokio::test(start_paused = true)]
+async fn what_took_too_long_is_gone_when_its_caller_is_told() {
+    let breaker = guarded();
+    let attempt = breaker.call_async(pending::<Result<(), Infallible>>());
+    let mut attempt = pin!(TimeoutFuture::new(secs(1), attempt));
+    assert_eq!((&mut attempt).await, Err(Error::TimedOut));
+    let counters = breaker.snapshot().counters;
+    assert_eq!((counters.neutral, counters.in_flight()), (1, 0));
 }
 
 /// Its own setting ends the attempt first, and the attempt counts once.

@@ -24,7 +24,8 @@ pin_project! {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping it drops the call and the timer; nothing else is held.
+    /// Dropping it drops the call and the timer; nothing else is held. When it is ready, the call has
+    /// been dropped already.
     #[must_use = "futures do nothing unless polled"]
     pub struct TimeoutFuture<F> {
         #[pin]
@@ -37,6 +38,7 @@ pin_project! {
     enum Stage<F> {
         Free { #[pin] call: F },
         Bounded { #[pin] call: Timeout<F> },
+        Done,
     }
 }
 
@@ -62,12 +64,15 @@ where
     type Output = Result<T, Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().stage.project() {
-            StageProj::Free { call } => call.poll(cx),
-            StageProj::Bounded { call } => {
-                Poll::Ready(ready!(call.poll(cx)).unwrap_or(Err(Error::TimedOut)))
-            }
-        }
+        let mut stage = self.project().stage;
+        let result = match stage.as_mut().project() {
+            StageProj::Free { call } => return call.poll(cx),
+            StageProj::Bounded { call } => ready!(call.poll(cx)),
+            StageProj::Done => panic!("an attempt was polled after it was ready"),
+        };
+        // An attempt that is given up ends now, not when somebody drops this future.
+        stage.set(Stage::Done);
+        Poll::Ready(result.unwrap_or(Err(Error::TimedOut)))
     }
 }
 
