@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use panelboard::policy::bulkhead::{Bulkhead, BulkheadFull};
-use panelboard::{Clock, Error, Tick};
+use panelboard::policy::deadline::Deadline;
+use panelboard::{Clock, Error, ManualClock, Tick};
 use tokio::time::{advance, timeout};
 use tower::{Layer, Service, ServiceExt};
 use tower_test::{assert_request_eq, mock};
@@ -198,4 +199,22 @@ fn a_thread_that_waits_in_vain_leaves_the_queue() {
     let _place = bulkhead.try_enter().unwrap();
     assert_eq!(bulkhead.call(|| Ok::<_, ()>(())), Err(Error::BulkheadFull));
     assert_eq!((bulkhead.running(), bulkhead.queued()), (1, 0));
+}
+
+/// A thread does not wait for a place past the deadline of its call. Nothing here waits in truth: the
+/// deadline has passed by its own clock.
+#[test]
+fn a_thread_waits_no_longer_than_its_deadline() {
+    let bulkhead = Bulkhead::with_queue(1, 1, secs(3_600)).unwrap();
+    let place = bulkhead.try_enter().unwrap();
+    let clock = ManualClock::new();
+    let deadline = Deadline::after_on(clock.clone(), secs(1));
+    clock.advance(secs(1));
+    deadline.sync_scope(|| {
+        assert_eq!(bulkhead.call(|| Ok::<_, ()>(1)), Err(Error::BulkheadFull));
+        assert!(bulkhead.enter_blocking().is_err());
+    });
+    assert_eq!((bulkhead.running(), bulkhead.queued()), (1, 0));
+    drop(place);
+    deadline.sync_scope(|| assert!(bulkhead.enter_blocking().is_ok(), "this is no wait"));
 }

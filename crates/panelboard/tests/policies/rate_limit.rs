@@ -1,6 +1,7 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use panelboard::policy::deadline::Deadline;
 use panelboard::policy::rate_limit::RateLimit;
 use panelboard::{Clock, Error, ManualClock, Tick};
 use tokio::time::advance;
@@ -109,6 +110,34 @@ async fn cancelled_at_any_poll_it_keeps_its_place_in_the_rate_alone() {
     drop(limit.acquire(1));
     assert_eq!(limit.available(), before);
     assert_eq!(service.ready().await.unwrap().call(Err("no")).await, Err(Error::Inner("no")));
+}
+
+/// A call that could not be made in time is told so at once, and leaves its place to others.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_a_deadline_leaves_time() {
+    let limit = limit(1).max_wait(secs(60));
+    let slow = Slow::new(0);
+    let service = limit.layer().layer(slow.clone());
+    assert_eq!(service.clone().oneshot(Ok(1)).await, Ok(1));
+    let refused = Err(Error::RateLimited { retry_after: millis(100) });
+    let deadline = || Deadline::after(millis(100));
+    assert_eq!(deadline().scope(service.clone().oneshot(Ok(1))).await, refused);
+    assert!(deadline().scope(limit.acquire(1)).await.is_err());
+    assert!(deadline().sync_scope(|| limit.acquire_blocking(1)).is_err());
+    // Nothing was booked, so the next one that has time waits no longer.
+    let deadline = Deadline::after(millis(101));
+    assert_eq!(deadline.scope(service.oneshot(Ok(1))).await, Ok(1));
+    assert_eq!(slow.made(), 2);
+}
+
+/// What a call has booked is a time, whenever it is first polled.
+#[tokio::test(start_paused = true)]
+async fn a_wait_begins_when_its_place_is_booked() {
+    let mut service = limit(1).max_wait(secs(1)).layer().layer(Slow::new(0));
+    assert_eq!(service.ready().await.unwrap().call(Ok(1)).await, Ok(1));
+    let mut waits = Box::pin(service.ready().await.unwrap().call(Ok(2)));
+    advance(millis(100)).await;
+    assert!(poll_once(waits.as_mut()).await.is_ready(), "a tenth of a second has passed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,6 +34,7 @@ use line::{Came, Line};
 #[cfg(feature = "tokio")]
 pub use wait::Enter;
 
+use crate::policy::deadline::Deadline;
 use crate::policy::wait::unparker;
 use crate::{Clock, Error, SettingsError};
 
@@ -138,16 +139,17 @@ impl Bulkhead {
         Enter::new(self.clone())
     }
 
-    /// As `enter`, but blocks the thread.
+    /// As `enter`, but blocks the thread; no longer than until the
+    /// [deadline](crate::policy::deadline) of the call, if it has one.
     ///
     /// # Errors
     /// At once when the queue is full, and after `max_wait`.
     pub fn enter_blocking(&self) -> Result<BulkheadPermit, BulkheadFull> {
-        enter_blocking(Arc::clone(&self.line), None).map(BulkheadPermit)
+        enter_blocking(Arc::clone(&self.line)).map(BulkheadPermit)
     }
 
     /// Makes a call when there is a place, and blocks the thread for up to `max_wait` until there
-    /// is.
+    /// is; no longer than until the [deadline](crate::policy::deadline) of the call, if it has one.
     ///
     /// # Errors
     /// [`Error::BulkheadFull`] when there is none, [`Error::Inner`] when `call` fails.
@@ -155,13 +157,13 @@ impl Bulkhead {
     /// # Panics
     /// When `call` does; its place is free again.
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>> {
-        let _seat = self.sit(None)?;
+        let _seat = self.sit()?;
         call().map_err(Error::Inner)
     }
 
     /// A place that is held no longer than this handle.
-    pub(crate) fn sit(&self, left: Option<Duration>) -> Result<impl Sized, BulkheadFull> {
-        enter_blocking(&*self.line, left)
+    pub(crate) fn sit(&self) -> Result<impl Sized, BulkheadFull> {
+        enter_blocking(&*self.line)
     }
 
     #[cfg(feature = "tower")]
@@ -224,15 +226,13 @@ fn come<L: Deref<Target = Line>>(
     }
 }
 
-/// Goes in, or blocks the thread for `max_wait`, or up to `left` if that is shorter.
-fn enter_blocking<L: Deref<Target = Line>>(
-    line: L,
-    left: Option<Duration>,
-) -> Result<Seat<L>, BulkheadFull> {
+/// Goes in, or blocks the thread for `max_wait`, or until the deadline if that is nearer.
+fn enter_blocking<L: Deref<Target = Line>>(line: L) -> Result<Seat<L>, BulkheadFull> {
     if line.enter() {
         return Ok(Seat(line));
     }
     let max_wait = line.room.max_wait();
+    let left = Deadline::current().map(|deadline| deadline.remaining());
     let max_wait = left.map_or(max_wait, |left| left.min(max_wait));
     let waker = unparker();
     let mut waiting = match come(line, Some(waker.clone()))? {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::RateLimited;
@@ -30,7 +30,7 @@ pin_project! {
     #[project = StageProj]
     enum Stage<S, Request, F> {
         Refused { limited: RateLimited },
-        Asleep { wait: Duration, held: Option<(S, Request)>, #[pin] sleep: Option<Sleep> },
+        Asleep { until: Instant, held: Option<(S, Request)>, #[pin] sleep: Option<Sleep> },
         Called { #[pin] call: F },
     }
 }
@@ -41,8 +41,11 @@ impl<S: Service<Request>, Request> RateLimitFuture<S, Request> {
     }
 
     pub(super) fn waiting(wait: Duration, ready: S, request: Request) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the clock of the timer itself")]
+        // Cannot overflow: a wait is less than the 584 years that ticks can tell.
+        let until = Instant::now() + wait;
         let held = Some((ready, request));
-        RateLimitFuture { stage: Stage::Asleep { wait, held, sleep: None } }
+        RateLimitFuture { stage: Stage::Asleep { until, held, sleep: None } }
     }
 
     pub(super) fn called(call: S::Future) -> Self {
@@ -62,9 +65,9 @@ where
             match stage.as_mut().project() {
                 StageProj::Called { call } => return call.poll(cx),
                 StageProj::Refused { limited } => return Poll::Ready(Err((*limited).into())),
-                StageProj::Asleep { wait, held, mut sleep } => {
+                StageProj::Asleep { until, held, mut sleep } => {
                     if sleep.is_none() {
-                        sleep.set(Some(tokio::time::sleep(*wait)));
+                        sleep.set(Some(sleep_until(*until)));
                     }
                     if let Some(sleep) = sleep.as_pin_mut() {
                         ready!(sleep.poll(cx));

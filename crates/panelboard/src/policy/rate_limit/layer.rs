@@ -78,7 +78,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let wait = match &self.limit {
-            Some(limit) => limit.take(1, limit.max_wait),
+            Some(limit) => limit.take(1, limit.patience()),
             None => Ok(Duration::ZERO),
         };
         match wait {

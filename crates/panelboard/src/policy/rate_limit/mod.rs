@@ -33,6 +33,7 @@ pub use layer::{RateLimitLayer, RateLimitService};
 #[cfg(feature = "tokio")]
 pub use wait::Acquire;
 
+use crate::policy::deadline::Deadline;
 use crate::{Clock, Error, SettingsError, Tick};
 
 /// A rate limit: a cheap handle, to be cloned and shared. All clones count together.
@@ -85,6 +86,9 @@ impl RateLimit {
 
     /// Lets a call wait up to so long until it conforms. Default: not at all.
     ///
+    /// A call that has a [deadline](crate::policy::deadline) waits only if that leaves it time; else
+    /// it is refused at once, and takes no place in the rate that others could use.
+    ///
     /// It is a matter of this handle and its clones: others may wait longer, or not.
     #[must_use]
     pub fn max_wait(self, max_wait: Duration) -> RateLimit {
@@ -127,7 +131,7 @@ impl RateLimit {
     /// # Errors
     /// At once, when they would have to wait longer than [`max_wait`](Self::max_wait).
     pub fn acquire_blocking(&self, calls: u32) -> Result<(), RateLimited> {
-        let wait = self.take(calls, self.max_wait)?;
+        let wait = self.take(calls, self.patience())?;
         if !wait.is_zero() {
             self.clock.sleep(wait);
         }
@@ -162,6 +166,17 @@ impl RateLimit {
     #[cfg(feature = "tower")]
     pub fn layer(&self) -> RateLimitLayer {
         RateLimitLayer::new(self.clone())
+    }
+
+    /// How long the call that is being made here may wait.
+    fn patience(&self) -> Duration {
+        if self.max_wait.is_zero() {
+            return Duration::ZERO;
+        }
+        // Less than what is left, so that there is some left for the call.
+        let left =
+            |deadline: Deadline| deadline.remaining().saturating_sub(Duration::from_nanos(1));
+        Deadline::current().map_or(self.max_wait, |deadline| self.max_wait.min(left(deadline)))
     }
 
     /// Takes room for calls that are made after the wait that it returns.

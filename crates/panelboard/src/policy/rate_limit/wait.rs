@@ -30,7 +30,7 @@ impl Future for Acquire {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(calls) = this.calls.take() {
-            let wait = this.limit.take(calls, this.limit.max_wait)?;
+            let wait = this.limit.take(calls, this.limit.patience())?;
             if wait.is_zero() {
                 return Poll::Ready(Ok(()));
             }

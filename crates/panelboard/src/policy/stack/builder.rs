@@ -88,7 +88,9 @@ impl<R, C, F> StackBuilder<R, C, F> {
         self
     }
 
-    /// How long the whole call may take, with all its attempts, waits and queues.
+    /// How long the whole call may take, with all its attempts, waits and queues. It begins when the
+    /// rate limit has let the call through: the wait there is the rate limit's own
+    /// [`max_wait`](RateLimit::max_wait).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.policies.plain.deadline = Some(deadline);
         self

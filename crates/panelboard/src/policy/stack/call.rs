@@ -1,12 +1,12 @@
 //! Calls of functions: async ones through the same services, those that block step by step.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tower_service::Service;
 
 use super::block_on::block_on;
 use super::{Attempts, BlockingAttempts, Guarded, Stack, Stacked};
+use crate::policy::bulkhead::Bulkhead;
 use crate::policy::concurrency_limit::ConcurrencyLimit;
 use crate::policy::deadline::Deadline;
 use crate::policy::fallback::{Answer, AskedFuture, Standby};
@@ -123,8 +123,8 @@ impl<R, C, F> Stack<R, C, F> {
         C: Classify<T, E>,
     {
         let policies = &*self.policies;
-        let left = in_time()?;
-        let place = policies.plain.bulkhead.as_ref().map(|bulkhead| bulkhead.sit(left));
+        in_time()?;
+        let place = policies.plain.bulkhead.as_ref().map(Bulkhead::sit);
         // It may have been waited for until the deadline, or past it.
         in_time()?;
         let _place = place.transpose()?;
@@ -142,10 +142,10 @@ impl<R, C, F> Stack<R, C, F> {
     }
 }
 
-/// What is left until the deadline, if there is one.
-fn in_time<E>() -> Result<Option<Duration>, Error<E>> {
-    match Deadline::current().map(|deadline| deadline.remaining()) {
-        Some(Duration::ZERO) => Err(Error::DeadlineExceeded),
-        left => Ok(left),
+/// An error if there is a deadline that has passed.
+fn in_time<E>() -> Result<(), Error<E>> {
+    match Deadline::current() {
+        Some(deadline) if deadline.has_passed() => Err(Error::DeadlineExceeded),
+        _ => Ok(()),
     }
 }
