@@ -6,8 +6,9 @@ use crate::policy::hedge::{Hedge, HedgeService};
 use crate::policy::retry::{Retry, RetryService};
 use crate::{Classify, Error};
 
-/// How often a call is made: what stands between deadline and bulkhead.
-pub trait Attempts<S> {
+/// How often a call is made: what stands between deadline and bulkhead. Sealed: it is [`Once`],
+/// [`Retry`] or [`Hedge`].
+pub trait Attempts<S>: Planned {
     /// The service around `S`.
     type Service;
 
@@ -16,8 +17,8 @@ pub trait Attempts<S> {
 }
 
 /// The same for calls that block. A hedge is not among them: a thread that waits cannot be
-/// overtaken by itself.
-pub trait BlockingAttempts<T, E> {
+/// overtaken by itself. Sealed, too.
+pub trait BlockingAttempts<T, E>: Planned {
     /// Makes the call as often as it should be.
     ///
     /// # Errors
@@ -25,8 +26,9 @@ pub trait BlockingAttempts<T, E> {
     fn run(&self, call: impl FnMut() -> Result<T, Error<E>>) -> Result<T, Error<E>>;
 }
 
-/// What building a stack has to know of it.
-pub(super) trait Planned {
+/// What building a stack has to know of it. Nobody else can name it, so what it is a part of can grow.
+pub trait Planned {
+    #[doc(hidden)]
     fn plan(&self, plan: &mut Plan);
 }
 

@@ -126,7 +126,6 @@ impl<R, C, F> StackBuilder<R, C, F> {
     /// # Errors
     /// When one of two policies can never do anything, such as a timeout of the attempt that is
     /// longer than the deadline of the whole call.
-    #[expect(private_bounds, reason = "every type that it can be built with is planned for")]
     pub fn build(self) -> Result<Stack<R, C, F>, StackError>
     where
         R: Planned,
