@@ -42,13 +42,18 @@
 //!
 //! Each is by itself of use, too: an object that is a cheap handle, with methods for calls that
 //! block (as far as that makes sense), and a tower layer. A layer by itself goes around any service,
-//! and lifts its error into [`Error`](crate::Error). Where two stand around each other, the outer
-//! one has the inner one's error inside; [`Error::flatten`](crate::Error::flatten) makes one of
-//! them. The services' own constructors (`…Service::new`) take a service whose error is
-//! [`Error`](crate::Error) already, and that is how a stack has but one.
+//! and lifts its error into [`Error`](crate::Error). It takes that for the service's own: where one of
+//! them is to go around another, say [`Flat`], so that there is one error and the outer one knows
+//! the inner one's refusals for what they are. The services' own constructors (`…Service::new`) do
+//! the same, and that is how a stack has but one error.
+//!
+//! Calls of functions that are put inside each other (`breaker.call(|| bulkhead.call(…))`) are as
+//! blind. Let a classifier say that an error that [is a refusal](crate::Error::is_refusal) is
+//! neutral, or use a stack; [`Error::flatten`](crate::Error::flatten) makes one error of two.
 //!
 //! # What all of them keep to
-//! - What one of them refuses is never evidence against the dependency to another.
+//! - What one of them refuses is never evidence against the dependency to another, in a stack and by
+//!   [`Flat`] layers.
 //! - `poll_ready` is the inner service's own; a policy refuses in `call`. Readiness is not carried by
 //!   a clone.
 //! - Futures are named types; nothing is boxed, spawned or, once warm, allocated. Dropping one at
@@ -62,6 +67,8 @@ pub mod concurrency_limit;
 pub mod deadline;
 #[cfg(feature = "tower")]
 pub mod fallback;
+#[cfg(feature = "tower")]
+mod flat;
 #[cfg(feature = "tower")]
 pub mod hedge;
 mod judge;
@@ -80,6 +87,8 @@ mod wait;
 #[cfg(feature = "tower")]
 mod weigh;
 
+#[cfg(feature = "tower")]
+pub use flat::Flat;
 #[cfg(feature = "tower")]
 pub use lift::{Lift, LiftFuture};
 pub use repeat::{Cloned, Idempotent, Repeat};

@@ -7,6 +7,8 @@ mod bulkhead;
 mod circuit_breaker;
 mod concurrency_limit;
 mod fallback;
+mod flat;
 mod panics;
 mod rate_limit;
 mod stack;
+mod traits;

@@ -7,6 +7,7 @@ use tower_service::Service;
 use super::{Arrived, Bulkhead, BulkheadFuture, come};
 use crate::Error;
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 
 /// Bounds how many calls of a service are under way; see [`bulkhead`](super).
 ///
@@ -50,11 +51,19 @@ impl BulkheadLayer {
     }
 }
 
+impl<S> Around<S> for BulkheadLayer {
+    type Service = BulkheadService<S>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        BulkheadService::new(self.bulkhead.clone(), inner)
+    }
+}
+
 impl<S> Layer<S> for BulkheadLayer {
     type Service = BulkheadService<Lift<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BulkheadService::new(self.bulkhead.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

@@ -5,6 +5,7 @@ use tower_service::Service;
 
 use super::{CircuitBreakerFuture, Keyed, Select};
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 use crate::{CircuitBreaker, Classify, Error, Family, OkOrErr};
 
 /// Guards a service with a circuit breaker; see [`circuit_breaker`](super).
@@ -79,11 +80,19 @@ impl<B, C> CircuitBreakerLayer<B, C> {
     }
 }
 
+impl<S, B: Clone, C: Clone> Around<S> for CircuitBreakerLayer<B, C> {
+    type Service = CircuitBreakerService<S, CircuitBreakerLayer<B, C>>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        CircuitBreakerService::new(self.clone(), inner)
+    }
+}
+
 impl<S, B: Clone, C: Clone> Layer<S> for CircuitBreakerLayer<B, C> {
     type Service = CircuitBreakerService<Lift<S>, CircuitBreakerLayer<B, C>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CircuitBreakerService::new(self.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

@@ -5,6 +5,7 @@ use tower_service::Service;
 
 use super::{ConcurrencyLimit, ConcurrencyLimitFuture, Slot};
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 use crate::{Classify, Error, OkOrErr};
 
 /// Bounds how many calls of a service are under way, by what it can take; see
@@ -56,11 +57,19 @@ impl<C> ConcurrencyLimitLayer<C> {
     }
 }
 
+impl<S, C: Clone> Around<S> for ConcurrencyLimitLayer<C> {
+    type Service = ConcurrencyLimitService<S, C>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        ConcurrencyLimitService::new(self.limit.clone(), self.classify.clone(), inner)
+    }
+}
+
 impl<S, C: Clone> Layer<S> for ConcurrencyLimitLayer<C> {
     type Service = ConcurrencyLimitService<Lift<S>, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ConcurrencyLimitService::new(self.limit.clone(), self.classify.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

@@ -7,6 +7,7 @@ use tower_service::Service;
 use super::{Deadline, DeadlineFuture};
 use crate::Error;
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 
 /// Gives each call a total of so much time; see [`deadline`](super).
 ///
@@ -49,11 +50,19 @@ impl DeadlineLayer {
     }
 }
 
+impl<S> Around<S> for DeadlineLayer {
+    type Service = DeadlineService<S>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        DeadlineService::new(self.budget, inner)
+    }
+}
+
 impl<S> Layer<S> for DeadlineLayer {
     type Service = DeadlineService<Lift<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadlineService::new(self.budget, Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

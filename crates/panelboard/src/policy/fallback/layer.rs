@@ -6,6 +6,7 @@ use tower_service::Service;
 use super::{Answer, Fallback, FallbackFuture, Standby};
 use crate::Error;
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 
 /// Answers when a service has no answer; see [`fallback`](super).
 #[derive(Clone, Debug)]
@@ -32,11 +33,19 @@ impl<A> FallbackLayer<A> {
     }
 }
 
+impl<S, A: Clone> Around<S> for FallbackLayer<A> {
+    type Service = FallbackService<S, A>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        FallbackService::new(self.fallback.clone(), inner)
+    }
+}
+
 impl<S, A: Clone> Layer<S> for FallbackLayer<A> {
     type Service = FallbackService<Lift<S>, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        FallbackService::new(self.fallback.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

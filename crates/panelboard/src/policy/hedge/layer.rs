@@ -5,6 +5,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Hedge, HedgeFuture};
+use crate::policy::flat::Around;
 use crate::policy::{Lift, Repeat};
 use crate::{Classify, Error};
 
@@ -61,11 +62,19 @@ impl<P> HedgeLayer<P> {
     }
 }
 
+impl<S, P: Clone> Around<S> for HedgeLayer<P> {
+    type Service = HedgeService<S, P>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        HedgeService::new(self.policy.clone(), inner)
+    }
+}
+
 impl<S, P: Clone> Layer<S> for HedgeLayer<P> {
     type Service = HedgeService<Lift<S>, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HedgeService::new(self.policy.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

@@ -7,6 +7,7 @@ use tower_service::Service;
 use super::{RateLimit, RateLimitFuture};
 use crate::Error;
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 
 /// Limits the rate of a service's calls; see [`rate_limit`](super).
 ///
@@ -47,11 +48,19 @@ impl RateLimitLayer {
     }
 }
 
+impl<S> Around<S> for RateLimitLayer {
+    type Service = RateLimitService<S>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        RateLimitService::new(self.limit.clone(), inner)
+    }
+}
+
 impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimitService<Lift<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimitService::new(self.limit.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

@@ -5,6 +5,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Retry, RetryFuture};
+use crate::policy::flat::Around;
 use crate::policy::{Lift, Repeat};
 use crate::{Classify, Error};
 
@@ -51,11 +52,19 @@ impl<P> RetryLayer<P> {
     }
 }
 
+impl<S, P: Clone> Around<S> for RetryLayer<P> {
+    type Service = RetryService<S, P>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        RetryService::new(self.policy.clone(), inner)
+    }
+}
+
 impl<S, P: Clone> Layer<S> for RetryLayer<P> {
     type Service = RetryService<Lift<S>, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RetryService::new(self.policy.clone(), Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 

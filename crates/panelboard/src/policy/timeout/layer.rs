@@ -7,6 +7,7 @@ use tower_service::Service;
 use super::TimeoutFuture;
 use crate::Error;
 use crate::policy::Lift;
+use crate::policy::flat::Around;
 
 /// Bounds each call of a service in time; see [`timeout`](super).
 ///
@@ -46,11 +47,19 @@ impl TimeoutLayer {
     }
 }
 
+impl<S> Around<S> for TimeoutLayer {
+    type Service = TimeoutService<S>;
+
+    fn around(&self, inner: S) -> Self::Service {
+        TimeoutService::new(self.timeout, inner)
+    }
+}
+
 impl<S> Layer<S> for TimeoutLayer {
     type Service = TimeoutService<Lift<S>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        TimeoutService::new(self.timeout, Lift::new(inner))
+        self.around(Lift::new(inner))
     }
 }
 
