@@ -50,7 +50,10 @@ impl<F: Future> DeadlineFuture<F> {
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
     pub fn new(deadline: Deadline, call: F) -> DeadlineFuture<F> {
-        let call = tokio::time::timeout(deadline.remaining(), call);
+        let call = match deadline.instant() {
+            Some(at) => tokio::time::timeout_at(at, call),
+            None => tokio::time::timeout(deadline.remaining(), call),
+        };
         DeadlineFuture { stage: Stage::Bounded { deadline, call } }
     }
 

@@ -120,8 +120,21 @@ impl Deadline {
     }
 
     fn is_nearer_than(&self, other: &Deadline) -> bool {
+        #[cfg(feature = "tokio")]
+        if let (Some(this), Some(other)) = (self.instant(), other.instant()) {
+            return this < other;
+        }
         // Their clocks may differ in origin, so what is compared is the time left.
         self.remaining() < other.remaining()
+    }
+
+    /// The same point in time for tokio's timers, if it goes by their clock: read once, not again.
+    #[cfg(feature = "tokio")]
+    fn instant(&self) -> Option<tokio::time::Instant> {
+        match self.by {
+            By::Tokio(origin) => origin.checked_add(self.at.since(Tick::ZERO)),
+            By::Clock(_) => None,
+        }
     }
 
     /// Runs `call` with this deadline, or the nearer one that is already there.
