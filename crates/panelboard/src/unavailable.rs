@@ -100,6 +100,7 @@ impl Unavailable {
     #[cfg(feature = "http")]
     pub fn to_response(&self) -> http::Response<String> {
         use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+        use std::time::Duration;
 
         let status = http::StatusCode::from_u16(self.http_status())
             .unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
@@ -108,7 +109,8 @@ impl Unavailable {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if let Some(wait) = self.retry_after() {
+        // What will never conform has no time to come back at.
+        if let Some(wait) = self.retry_after().filter(|wait| *wait < Duration::MAX) {
             // Rounded up: who comes a fraction of a second early is refused again.
             let secs = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, secs.into());
@@ -123,7 +125,7 @@ mod tests {
     use crate::{CircuitBreaker, Command, Settings};
     use std::time::Duration;
 
-    fn each() -> [(Unavailable, u16, i32); 6] {
+    fn each() -> [(Unavailable, u16, i32); 7] {
         let breaker = CircuitBreaker::new("secret", Settings::default());
         breaker.command(Command::OpenFor(Duration::from_millis(2_500)));
         let rejected = breaker.try_acquire().err().unwrap();
@@ -133,6 +135,7 @@ mod tests {
             (Error::TimedOut, 504, 4),
             (Error::DeadlineExceeded, 504, 4),
             (Error::RateLimited { retry_after }, 429, 8),
+            (Error::RateLimited { retry_after: Duration::MAX }, 429, 8),
             (Error::BulkheadFull, 503, 14),
             (Error::LimitReached, 503, 14),
         ]
@@ -155,6 +158,6 @@ mod tests {
             response.headers().get("retry-after").map(|hint| hint.to_str().unwrap().to_owned())
         });
         let hints = hints.each_ref().map(Option::as_deref);
-        assert_eq!(hints, [Some("3"), None, None, Some("7"), None, None]);
+        assert_eq!(hints, [Some("3"), None, None, Some("7"), None, None, None]);
     }
 }

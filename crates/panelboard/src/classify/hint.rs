@@ -5,6 +5,11 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
+use crate::clock::wall_now;
+
+/// What some send beside it, or instead: finer, and without the doubt whether it is a date.
+const RETRY_AFTER_MS: &str = "retry-after-ms";
+
 /// The most that is read from a header; what is believed of it is a setting of the circuit.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -25,25 +30,31 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// ```
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let millis = text("retry-after-ms").and_then(|millis| millis.parse::<f64>().ok());
+    let millis = text(RETRY_AFTER_MS).and_then(|millis| millis.parse::<f64>().ok());
     let wait = match millis.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok()) {
         Some(wait) => wait,
         None => {
             let value = text(RETRY_AFTER.as_str())?;
-            match value.parse::<u64>() {
-                Ok(secs) => Duration::from_secs(secs),
+            let is_whole = !value.is_empty() && value.bytes().all(|it| it.is_ascii_digit());
+            match value.parse::<f64>() {
+                // What is too long for a number is a long time.
+                _ if is_whole => Duration::from_secs(value.parse().unwrap_or(u64::MAX)),
                 // Some send fractions, though the standard knows none.
-                Err(_) => match value.parse::<f64>() {
-                    Ok(secs) => Duration::try_from_secs_f64(secs).ok()?,
-                    Err(_) => {
-                        let date = httpdate::parse_http_date(value).ok()?;
-                        date.duration_since(now).unwrap_or_default()
-                    }
-                },
+                Ok(secs) => Duration::try_from_secs_f64(secs).ok()?,
+                Err(_) => {
+                    let date = httpdate::parse_http_date(value).ok()?;
+                    date.duration_since(now).unwrap_or_default()
+                }
             }
         }
     };
     Some(wait.min(LONGEST))
+}
+
+/// The hint in an answer's headers. The clock is read if there is one, which most have not.
+pub(super) fn hint(headers: &HeaderMap) -> Option<Duration> {
+    let has_one = headers.contains_key(RETRY_AFTER) || headers.contains_key(RETRY_AFTER_MS);
+    has_one.then(|| retry_after(headers, wall_now())).flatten()
 }
 
 #[cfg(test)]
@@ -73,7 +84,11 @@ mod tests {
         for value in ["", "soon", "-5", "NaN", "inf", "1e400", "99999999999999999999999x"] {
             assert_eq!(read("retry-after", value), None, "{value:?}");
         }
-        assert_eq!(read("retry-after", "18446744073709551615"), Some(LONGEST));
+        for long in ["18446744073709551615", "18446744073709551616", "99999999999999999999999"] {
+            assert_eq!(read("retry-after", long), Some(LONGEST), "{long}");
+        }
+        let never = "Fri, 31 Dec 9999 23:59:59 GMT";
+        assert_eq!(read("retry-after", never), Some(LONGEST));
         let mut both = HeaderMap::new();
         both.insert(RETRY_AFTER, "7".parse().unwrap());
         both.insert("retry-after-ms", "soon".parse().unwrap());

@@ -2,8 +2,8 @@
 
 use ::http::{Response, StatusCode};
 
-use super::{Classify, retry_after};
-use crate::clock::wall_now;
+use super::Classify;
+use super::hint::hint;
 use crate::{Kind, Outcome};
 
 /// Judges an [`http::Response`](::http::Response) by its status and headers, or a bare
@@ -33,8 +33,7 @@ pub struct Http;
 impl Http {
     /// What this answer says.
     pub fn response<B>(response: &Response<B>) -> Outcome {
-        let hint = retry_after(response.headers(), wall_now());
-        Outcome::of_http(response.status().as_u16(), hint)
+        Outcome::of_http(response.status().as_u16(), hint(response.headers()))
     }
 }
 

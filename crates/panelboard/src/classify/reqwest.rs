@@ -5,8 +5,8 @@ use std::io;
 
 use ::reqwest::{Error, Response};
 
-use super::{Classify, Io, retry_after};
-use crate::clock::wall_now;
+use super::hint::hint;
+use super::{Classify, Io};
 use crate::{Kind, Outcome};
 
 /// Judges what `reqwest` returns.
@@ -53,8 +53,7 @@ pub struct Reqwest;
 impl Reqwest {
     /// What this answer says.
     pub fn response(response: &Response) -> Outcome {
-        let hint = retry_after(response.headers(), wall_now());
-        Outcome::of_http(response.status().as_u16(), hint)
+        Outcome::of_http(response.status().as_u16(), hint(response.headers()))
     }
 
     /// What this error says.
