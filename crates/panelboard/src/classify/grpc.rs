@@ -23,6 +23,9 @@ use crate::{Kind, Outcome};
 /// ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)).
 ///
 /// # Limits
+/// A negative `grpc-retry-pushback-ms` asks not to be tried again. No outcome can say that: it is taken
+/// for no hint.
+///
 /// A server that fails before it has anything to say puts its status among the headers (an answer of
 /// *trailers only*), and so does every server made with tonic for a call that it answers with an
 /// error. A status that comes after the body, as at the end of a stream, is not seen. Where that

@@ -11,7 +11,7 @@ use crate::{Kind, Outcome};
 /// | --- | --- |
 /// | I/O; no node, master or replica to be found | failure, `connect`, or `timeout` |
 /// | answer that cannot be read | failure, `invalid_response` |
-/// | NOAUTH, WRONGPASS and the like | failure, `auth`: nobody will get in |
+/// | NOAUTH, WRONGPASS, DENIED (protected mode) | failure, `auth`: nobody will get in |
 /// | LOADING, CLUSTERDOWN, MASTERDOWN, READONLY, MISCONF, NOREPLICAS | failure, `server_error` |
 /// | OOM, BUSY, too many clients | failure, `overloaded` |
 /// | MOVED, ASK, TRYAGAIN | neutral: ask another node, or again |
@@ -79,7 +79,7 @@ fn server(kind: ServerErrorKind, error: &RedisError) -> Outcome {
 fn code(code: &str) -> Outcome {
     match code {
         "OOM" | "BUSY" => Outcome::failure(Kind::Overloaded),
-        "NOAUTH" | "WRONGPASS" => Outcome::failure(Kind::Auth),
+        "NOAUTH" | "WRONGPASS" | "DENIED" => Outcome::failure(Kind::Auth),
         "MISCONF" | "NOREPLICAS" => Outcome::failure(Kind::ServerError),
         _ => Outcome::Success,
     }
@@ -119,6 +119,7 @@ mod tests {
             ("ERR max number of clients reached", Kind::Overloaded),
             ("NOAUTH Authentication required.", Kind::Auth),
             ("WRONGPASS invalid username-password pair", Kind::Auth),
+            ("DENIED Redis is running in protected mode", Kind::Auth),
         ] {
             assert_eq!(Redis::error(&said(reply)), Outcome::failure(kind), "{reply}");
         }
