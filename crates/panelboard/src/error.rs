@@ -137,6 +137,21 @@ impl<E> Error<E> {
         }
     }
 
+    /// The callee's own error, if that is what it is.
+    ///
+    /// ```
+    /// use panelboard::Error;
+    ///
+    /// assert_eq!(Error::Inner("not found").inner(), Some(&"not found"));
+    /// assert_eq!(Error::<&str>::TimedOut.inner(), None);
+    /// ```
+    pub fn inner(&self) -> Option<&E> {
+        match self {
+            Error::Inner(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The callee's own error, or one made of what breaker and policies say themselves.
     pub fn into_inner_or(self) -> E
     where

@@ -108,6 +108,14 @@ impl<T, E, F: Fn(&Result<T, E>) -> Outcome> Classify<T, E> for F {
 }
 
 /// `Ok` is a success, `Err` a failure that nobody named.
+///
+/// # Examples
+/// ```
+/// use panelboard::{Classify, Kind, OkOrErr, Outcome};
+///
+/// assert_eq!(OkOrErr.classify(&Ok::<_, &str>(1)), Outcome::Success);
+/// assert_eq!(OkOrErr.classify(&Err::<u32, _>("no")), Outcome::failure(Kind::OTHER));
+/// ```
 #[derive(Copy, Clone, Debug, Default)]
 pub struct OkOrErr;
 

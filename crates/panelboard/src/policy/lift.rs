@@ -12,6 +12,21 @@ use crate::Error;
 ///
 /// Policies stand around services with the error [`Error<E>`], so that a stack of them has one
 /// error type. The innermost of them stands around this.
+///
+/// # Examples
+/// ```
+/// use panelboard::policy::{Lift, bulkhead::{Bulkhead, BulkheadService}};
+/// use tower::{ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), panelboard::SettingsError> {
+/// // What `Bulkhead::layer` does.
+/// let inner = Lift::new(service_fn(|id: u32| async move { Ok::<_, std::io::Error>(id) }));
+/// let service = BulkheadService::new(Bulkhead::new(20)?, inner);
+/// assert_eq!(service.oneshot(7).await.unwrap(), 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Lift<S> {
     inner: S,

@@ -7,6 +7,26 @@
 ///
 /// Any `Fn(&Request) -> Option<Request>` will do. It is asked before each attempt that may be
 /// followed by another.
+///
+/// # Examples
+/// A body that is a stream can be sent once, but not every request has one:
+/// ```
+/// use std::io::Read;
+/// use panelboard::policy::Repeat;
+///
+/// struct Request {
+///     path: &'static str,
+///     body: Option<Box<dyn Read>>,
+/// }
+///
+/// let without_body = |request: &Request| match request.body {
+///     None => Some(Request { path: request.path, body: None }),
+///     Some(_) => None,
+/// };
+/// assert!(without_body.repeat(&Request { path: "/users", body: None }).is_some());
+/// let upload = Request { path: "/photo", body: Some(Box::new(std::io::empty())) };
+/// assert!(without_body.repeat(&upload).is_none());
+/// ```
 pub trait Repeat<Request> {
     /// The copy; `None` if the request must not be made again, or cannot.
     fn repeat(&self, request: &Request) -> Option<Request>;

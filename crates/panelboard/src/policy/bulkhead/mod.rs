@@ -63,11 +63,39 @@ pub struct Bulkhead {
 }
 
 /// A place in a bulkhead, given back when it is dropped.
+///
+/// # Examples
+/// ```
+/// use panelboard::policy::bulkhead::Bulkhead;
+///
+/// let bulkhead = Bulkhead::new(1)?;
+/// let place = bulkhead.try_enter().unwrap();
+/// assert!(bulkhead.try_enter().is_err());
+/// drop(place);
+/// assert_eq!(bulkhead.running(), 0);
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 #[must_use = "a place that is dropped is free again"]
 #[derive(Debug)]
 pub struct BulkheadPermit(#[expect(dead_code, reason = "held for its drop")] Seat<Arc<Line>>);
 
 /// There was no place in the bulkhead, and none in its queue, or none came free in time.
+///
+/// # Examples
+/// ```
+/// use panelboard::{Error, policy::bulkhead::Bulkhead};
+///
+/// fn ask(bulkhead: &Bulkhead) -> Result<u32, Error<std::io::Error>> {
+///     let _place = bulkhead.try_enter()?;
+///     Ok(7)
+/// }
+/// let bulkhead = Bulkhead::new(1)?;
+/// assert_eq!(ask(&bulkhead).unwrap(), 7);
+/// let place = bulkhead.try_enter().unwrap();
+/// assert!(matches!(ask(&bulkhead), Err(Error::BulkheadFull)));
+/// # drop(place);
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[must_use = "a refused call must not be made"]
 pub struct BulkheadFull;
@@ -134,6 +162,21 @@ impl Bulkhead {
     ///
     /// # Cancel safety
     /// Its place in the queue is taken at the first poll. Dropping it gives back what it has.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use panelboard::policy::bulkhead::Bulkhead;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), panelboard::SettingsError> {
+    /// let bulkhead = Bulkhead::with_queue(1, 10, Duration::from_secs(1))?;
+    /// let place = bulkhead.enter().await.expect("there is room");
+    /// assert_eq!(bulkhead.running(), 1);
+    /// # drop(place);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "tokio")]
     pub fn enter(&self) -> Enter {
         Enter::new(self.clone())

@@ -67,11 +67,35 @@ pub(crate) struct Shared {
 /// The right to make one call, given back when it is dropped.
 ///
 /// Record what came of the call; one that is dropped says nothing of the load.
+///
+/// # Examples
+/// ```
+/// use panelboard::policy::concurrency_limit::ConcurrencyLimit;
+/// use panelboard::{Kind, Outcome};
+///
+/// let limit = ConcurrencyLimit::default();
+/// let permit = limit.try_acquire().unwrap();
+/// // What times out is a sign of too much load.
+/// permit.record(Outcome::failure(Kind::Timeout));
+/// assert!(limit.limit() < 20);
+/// ```
 #[must_use = "a permit that is dropped is free again"]
 #[derive(Debug)]
 pub struct ConcurrencyPermit(Slot<Arc<Shared>>);
 
 /// As many calls as the limit allows now are under way.
+///
+/// # Examples
+/// ```
+/// use panelboard::{Error, policy::concurrency_limit::ConcurrencyLimit};
+///
+/// let limit = ConcurrencyLimit::new(1, 1, 1)?;
+/// let permit = limit.try_acquire().unwrap();
+/// let full: Error<std::io::Error> = limit.try_acquire().unwrap_err().into();
+/// assert!(matches!(full, Error::LimitReached));
+/// # drop(permit);
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[must_use = "a refused call must not be made"]
 pub struct LimitReached;

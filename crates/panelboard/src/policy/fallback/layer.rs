@@ -9,6 +9,19 @@ use crate::policy::Lift;
 use crate::policy::flat::Around;
 
 /// Answers when a service has no answer; see [`fallback`](super).
+///
+/// # Examples
+/// ```
+/// use panelboard::policy::fallback::{Fallback, FallbackLayer};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let down = service_fn(|()| async { Err("no route") });
+/// let service = FallbackLayer::new(Fallback::value("nobody")).layer(down);
+/// assert_eq!(service.oneshot(()).await, Ok("nobody"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FallbackLayer<A> {
     fallback: Fallback<A>,

@@ -3,6 +3,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a [`Hedge`](super::Hedge) has done since it was made.
 ///
 /// Each number is right; read while calls are under way, they need not be of the same moment.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::hedge::{Hedge, HedgeLayer, HedgeSettings};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), panelboard::SettingsError> {
+/// let hedge = Hedge::new(HedgeSettings::after(Duration::from_millis(50))?);
+/// let prompt = service_fn(|()| async { Ok::<_, std::io::Error>(()) });
+/// HedgeLayer::new(hedge.clone()).layer(prompt).oneshot(()).await.unwrap();
+/// let stats = hedge.stats();
+/// assert_eq!((stats.calls(), stats.hedges(), stats.wins()), (1, 0, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub struct HedgeStats {
     calls: u64,

@@ -64,6 +64,20 @@ struct Shared {
 }
 
 /// The rate limit is used up.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::rate_limit::RateLimit;
+///
+/// let limit = RateLimit::new(1, Duration::from_secs(60), 1)?;
+/// assert!(limit.try_acquire(1).is_ok());
+/// let limited = limit.try_acquire(1).unwrap_err();
+/// assert!(limited.retry_after() <= Duration::from_secs(60));
+/// // More than the burst never conforms.
+/// assert_eq!(limit.try_acquire(2).unwrap_err().retry_after(), Duration::MAX);
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[must_use = "a refused call must not be made"]
 pub struct RateLimited {
@@ -121,6 +135,22 @@ impl RateLimit {
     ///
     /// # Cancel safety
     /// Room is taken at the first poll. Dropped while it waits, it keeps what it took.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use panelboard::policy::rate_limit::RateLimit;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), panelboard::SettingsError> {
+    /// let limit = RateLimit::new(1_000, Duration::from_secs(1), 1)?.max_wait(Duration::from_secs(1));
+    /// for _ in 0..3 {
+    ///     // The second and third wait for a millisecond.
+    ///     limit.acquire(1).await.expect("a second is enough");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "tokio")]
     pub fn acquire(&self, calls: u32) -> Acquire {
         Acquire::new(self.clone(), calls)

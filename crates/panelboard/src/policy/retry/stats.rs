@@ -5,6 +5,17 @@ use super::GiveUp;
 /// What a [`Retry`](super::Retry) has done since it was made.
 ///
 /// Each number is right; read while calls are under way, they need not be of the same moment.
+///
+/// # Examples
+/// ```
+/// use panelboard::policy::retry::{GiveUp, Retry, RetrySettings};
+///
+/// let retry = Retry::new(RetrySettings::builder().max_attempts(1).build()?);
+/// assert!(retry.call(|| Err::<(), _>("no")).is_err());
+/// let stats = retry.stats();
+/// assert_eq!((stats.calls(), stats.retries(), stats.given_up(GiveUp::Attempts)), (1, 0, 1));
+/// # Ok::<(), panelboard::SettingsError>(())
+/// ```
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub struct RetryStats {
     calls: u64,

@@ -5,6 +5,16 @@ use panelboard_core::stack::{Finding, Severity};
 use crate::Name;
 
 /// Policies of a stack of which one can never do anything: which, with their numbers.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::stack::Stack;
+///
+/// let builder = Stack::builder("users").timeout(Duration::from_secs(2));
+/// let error = builder.deadline(Duration::from_secs(1)).build().unwrap_err();
+/// assert!(error.to_string().starts_with("stack `users`: "));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StackError {
     pub(super) name: Name,

@@ -25,10 +25,46 @@ pub type Guarded<S, C = OkOrErr> = BulkheadService<
 >;
 
 /// A service with a stack around it.
+///
+/// # Examples
+/// A field that holds one:
+/// ```
+/// use panelboard::policy::retry::{Retry, RetrySettings};
+/// use panelboard::policy::stack::{Stack, StackError, Stacked};
+/// use tower::Layer;
+///
+/// struct Users<S> {
+///     service: Stacked<S, Retry>,
+/// }
+///
+/// fn users<S: Clone>(service: S) -> Result<Users<S>, StackError> {
+///     let stack = Stack::builder("users").retry(Retry::new(RetrySettings::default())).build()?;
+///     Ok(Users { service: stack.layer().layer(service) })
+/// }
+/// # let users = users(()).unwrap();
+/// # drop(users.service);
+/// ```
 pub type Stacked<S, R = Once, C = OkOrErr, F = NoFallback> =
     FallbackService<RateLimitService<DeadlineService<<R as Attempts<Guarded<S, C>>>::Service>>, F>;
 
 /// Puts a [`Stack`] around services.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use panelboard::policy::stack::Stack;
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stack = Stack::builder("users").timeout(Duration::from_secs(2)).build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(stack.layer())
+///     .service_fn(|id: u32| async move { Ok::<_, std::io::Error>(id) });
+/// assert_eq!(service.oneshot(7).await?, 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct StackLayer<R = Once, C = OkOrErr, F = NoFallback> {
     stack: Stack<R, C, F>,
