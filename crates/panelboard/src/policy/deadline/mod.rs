@@ -76,11 +76,13 @@ impl Deadline {
     /// [`Clock::precise`].
     pub fn after(budget: Duration) -> Deadline {
         #[cfg(feature = "tokio")]
-        #[expect(clippy::disallowed_methods, reason = "the clock that the timers follow")]
-        let by = By::Tokio(tokio::time::Instant::now());
+        {
+            #[expect(clippy::disallowed_methods, reason = "the clock that the timers follow")]
+            let origin = tokio::time::Instant::now();
+            Deadline { at: Tick::ZERO.after(budget), by: By::Tokio(origin) }
+        }
         #[cfg(not(feature = "tokio"))]
-        let by = By::Clock(Clock::precise());
-        Deadline { at: by.now().after(budget), by }
+        Deadline::after_on(Clock::precise(), budget)
     }
 
     /// So long from now by a clock of your choice.
