@@ -51,6 +51,26 @@ async fn a_call_that_outlives_its_timeout_is_a_failure_of_that_kind() {
     }
 }
 
+/// A call that is never idle leaves nothing to the timer of what its task may do in one poll.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_uses_up_the_budget_of_its_task_times_out_all_the_same() {
+    let breaker = breaker(Settings::builder().timeout(secs(2)).slow_call_duration(secs(1)));
+    let busy = async {
+        for _ in 0..100_000 {
+            tokio::task::consume_budget().await;
+        }
+        Ok::<_, ()>("went on")
+    };
+    let time = tokio::spawn(async {
+        for _ in 0..4 {
+            advance(secs(1)).await;
+        }
+    });
+    assert_eq!(breaker.call_async(busy).await, Err(Error::TimedOut));
+    time.await.unwrap();
+    assert_eq!(breaker.snapshot().counters.failures[Kind::Timeout.index()], 1);
+}
+
 /// The earlier of the two bounds is waited for first, whichever that is.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_may_be_shorter_than_the_slow_bound() {

@@ -1,7 +1,7 @@
 //! The future of an async guarded call.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -275,7 +275,12 @@ impl Timer {
             if sleep.deadline() != at {
                 sleep.as_mut().reset(at);
             }
-            ready!(sleep.poll(cx));
+            #[expect(clippy::disallowed_methods, reason = "the clock of the timer itself")]
+            if sleep.poll(cx).is_pending() && Instant::now() < at {
+                // The clock is asked as well: a call that has used up the budget that its task has
+                // for one poll (tokio's coop) leaves none to the timer, which then never rings.
+                return Poll::Pending;
+            }
             if !slow {
                 return Poll::Ready(());
             }
