@@ -7,10 +7,13 @@
 //!
 //! - `-- --save` writes the table into `docs/performance.md`.
 //! - `-- --scaling` measures up to 16 threads at one breaker instead.
+//! - `-- --policies` measures policies put together instead.
 //! - `-- --quick` takes fewer rounds.
 
 #[path = "peers/harness.rs"]
 mod harness;
+#[path = "peers/policies.rs"]
+mod policies;
 #[path = "peers/report.rs"]
 mod report;
 #[path = "peers/subjects.rs"]
@@ -24,9 +27,12 @@ fn main() {
         return;
     }
     let asked = |what: &str| std::env::args().any(|argument| argument == what);
-    let (scenarios, threads, subjects, mark) = match asked("--scaling") {
-        true => (&Scenario::SCALING[..], &[1, 2, 4, 16][..], subjects::scaling(), report::SCALING),
-        false => (&Scenario::ALL[..], &[1, 2][..], subjects::all(), report::PEERS),
+    let (scenarios, threads, subjects, mark) = if asked("--scaling") {
+        (&Scenario::SCALING[..], &[1, 2, 4, 16][..], subjects::scaling(), report::SCALING)
+    } else if asked("--policies") {
+        (&Scenario::POLICIES[..], &[1, 2][..], policies::all(), report::POLICIES)
+    } else {
+        (&Scenario::ALL[..], &[1, 2][..], subjects::all(), report::PEERS)
     };
     let rounds = if asked("--quick") { 5 } else { 31 };
     let mut results = vec![Vec::new(); subjects.len() * scenarios.len() * threads.len()];

@@ -22,6 +22,8 @@ pub(crate) enum Scenario {
     Timed,
     /// Closed, an async call that is ready at once succeeds.
     Async,
+    /// The same for one that is pending once.
+    Pending,
 }
 
 impl Scenario {
@@ -38,6 +40,9 @@ impl Scenario {
     pub(crate) const SCALING: [Scenario; 3] =
         [Scenario::Success, Scenario::OnePercent, Scenario::Failure];
 
+    /// What calls of a service meet.
+    pub(crate) const POLICIES: [Scenario; 2] = [Scenario::Async, Scenario::Pending];
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Scenario::Success => "success",
@@ -46,6 +51,7 @@ impl Scenario {
             Scenario::Rejected => "rejected",
             Scenario::Timed => "slow-timed",
             Scenario::Async => "async",
+            Scenario::Pending => "pending once",
         }
     }
 }

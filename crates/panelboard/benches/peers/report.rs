@@ -9,6 +9,7 @@ use super::subjects::{Role, Subject};
 /// The command that made a table, which marks its place in the page.
 pub(crate) const PEERS: &str = "cargo bench -p panelboard -- --save";
 pub(crate) const SCALING: &str = "cargo bench -p panelboard -- --scaling --save";
+pub(crate) const POLICIES: &str = "cargo bench -p panelboard -- --policies --save";
 const END: &str = "<!-- end -->";
 
 /// Nanoseconds over the bare call; for peers also how many times as much as ours.
@@ -54,7 +55,9 @@ pub(crate) fn table(
                 (_, None, _) => "–".into(),
                 (Role::Peer, Some(theirs), Some(ours)) => {
                     // Below a tenth of a nanosecond there is nothing to divide by.
-                    format!("{theirs:.1} ({:.0}×)", theirs / ours.max(0.1))
+                    let times = theirs / ours.max(0.1);
+                    let digits = usize::from(times < 1.95);
+                    format!("{theirs:.1} ({times:.digits$}×)")
                 }
                 (_, Some(nanos), _) => format!("{nanos:.1}"),
             };

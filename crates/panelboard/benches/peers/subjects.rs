@@ -45,13 +45,21 @@ pub(crate) enum Role {
 }
 
 impl Subject {
+    pub(crate) fn new(
+        name: &'static str,
+        role: Role,
+        measure: fn(Scenario, usize) -> Option<f64>,
+    ) -> Subject {
+        Subject { name, role, measure }
+    }
+
     pub(crate) fn measure(&self, scenario: Scenario, threads: usize) -> Option<f64> {
         (self.measure)(scenario, threads)
     }
 }
 
 pub(crate) fn all() -> Vec<Subject> {
-    let subject = |name, role, measure| Subject { name, role, measure };
+    let subject = Subject::new;
     vec![
         subject("bare call", Role::Bare, bare),
         subject("atomic load", Role::Floor, |s, n| floor(s, n, |x| x.load(Ordering::Acquire))),
@@ -292,7 +300,7 @@ fn failsafe(scenario: Scenario, threads: usize) -> Option<f64> {
     }
     match scenario {
         // It has no slow rule, and its futures are left out to keep its dependencies out.
-        Scenario::Timed | Scenario::Async => None,
+        Scenario::Timed | Scenario::Async | Scenario::Pending => None,
         Scenario::Failure => {
             let policy = failure_policy::consecutive_failures(u32::MAX, forever());
             run!(Config::new().failure_policy(policy).build())
