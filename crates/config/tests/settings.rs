@@ -81,6 +81,20 @@ fn rules_can_be_switched_off() {
 }
 
 #[test]
+fn what_can_be_off_says_so_whatever_was_written_instead() {
+    for wrong in ["ramp = \"soon\"", "ramp = 0", "ramp = []", "ramp = true", "sequential = 3"] {
+        let text = format!("[circuit_breaker.circuits.c]\n{wrong}");
+        let checked = check(Input::new().file(Source::new("panelboard.toml", text)));
+        let found = checked.diagnostics.iter().next().unwrap();
+        assert!(found.message().ends_with(", or \"off\""), "{found}");
+    }
+    // Its keys cannot be.
+    let text = "[circuit_breaker.circuits.c.sequential]\nfalse_trips_per = 0";
+    let checked = check(Input::new().file(Source::new("panelboard.toml", text)));
+    assert!(!checked.diagnostics.to_string().contains("\"off\""), "{}", checked.diagnostics);
+}
+
+#[test]
 fn jitter_is_named_or_a_share() {
     assert_eq!(settings("jitter = \"none\"").jitter(), Jitter::None);
     assert_eq!(settings("jitter = \"equal\"").jitter(), Jitter::Equal);

@@ -53,6 +53,13 @@ impl Problem {
         }
     }
 
+    /// Says that `all` is accepted, where the message ends by saying that `part` of it is.
+    pub(crate) fn accept_more(&mut self, part: &str, all: &str) {
+        if let Some(said) = self.message.strip_suffix(part) {
+            self.message = format!("{said}{all}");
+        }
+    }
+
     /// [`Problem::help`] where there is some.
     pub(crate) fn maybe_help(self, help: Option<impl Into<String>>) -> Problem {
         match help {

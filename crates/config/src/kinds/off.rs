@@ -51,10 +51,14 @@ impl<K: Read> Read for OrOff<K> {
         let mark = cx.mark();
         let value = self.0.read(node, cx);
         if value.is_none()
-            && elsewhere_off(&node.value)
             && let Some(problem) = cx.last_since(mark)
+            // What is wrong with a key of a table that stands here has nothing to do with "off".
+            && problem.primary_span() == Some(node.span)
         {
-            problem.add_help("to switch it off, write false or \"off\"");
+            problem.accept_more(&self.0.accepts(), &self.accepts());
+            if elsewhere_off(&node.value) {
+                problem.add_help("to switch it off, write false or \"off\"");
+            }
         }
         value.map(Some)
     }
