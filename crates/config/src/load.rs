@@ -1,5 +1,6 @@
 //! From the disk: where the file is, and what is in it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ pub const DEFAULT_FILES: [&str; 4] =
     ["panelboard.toml", "panelboard.json", "config/panelboard.toml", "config/panelboard.json"];
 
 /// What to load.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct LoadOptions {
     /// The file. It must exist; without one, [`DEFAULT_FILES`] are tried.
     pub file: Option<PathBuf>,
@@ -30,7 +31,6 @@ pub struct LoadOptions {
 }
 
 /// A configuration from the disk.
-#[derive(Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
@@ -52,7 +52,75 @@ impl Loaded {
     }
 }
 
+impl fmt::Debug for LoadOptions {
+    /// Without values that may be secrets: the environment is full of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options: Vec<&str> = self.options.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("LoadOptions")
+            .field("file", &self.file)
+            .field("directory", &self.directory)
+            .field("environment", &format_args!("{} of them", self.environment.len()))
+            .field("options", &options)
+            .field("secrets", &self.secrets)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Loaded {
+    /// Without the bytes of the file, which have secrets in them if anything has.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("config", &self.config)
+            .field("secrets", &self.secrets)
+            .field("diagnostics", &self.diagnostics)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Loads and checks a configuration.
+///
+/// # Examples
+/// A program that runs on a file and follows it; some timer of its own calls `changed`. A
+/// `panelboard::Registry` is made by `from_config`, and takes up what is new by `apply`.
+///
+/// ```
+/// use panelboard_config::{Config, FileChange, FileWatch, LoadOptions, load, load_bytes};
+///
+/// /// A new configuration. What is wrong, or lost, leaves the one that runs.
+/// fn changed(watch: &mut FileWatch, options: &LoadOptions) -> Option<Config> {
+///     match watch.poll()? {
+///         FileChange::Content(bytes) => load_bytes(options, Some(watch.path()), &bytes)
+///             .map(|loaded| loaded.config)
+///             .inspect_err(|problems| eprintln!("{problems}"))
+///             .ok(),
+///         FileChange::Lost(why) => {
+///             eprintln!("{}: {why}", watch.path().display());
+///             None
+///         }
+///     }
+/// }
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("panelboard.toml");
+/// # std::fs::write(&path, "[circuit_breaker.circuits.auth]\nfailure_threshold = 3\n")?;
+/// let options = LoadOptions {
+///     file: Some(path),
+///     environment: std::env::vars().collect(),
+///     ..LoadOptions::default()
+/// };
+/// let loaded = load(&options)?;
+/// loaded.diagnostics.iter().for_each(|warning| eprintln!("{warning}"));
+/// assert_eq!(loaded.config.settings("auth").failure_threshold(), Some(3));
+///
+/// let mut watch = loaded.watch().expect("it came from a file");
+/// # std::fs::write(watch.path(), "[circuit_breaker.circuits.auth]\nfailure_threshold = 9\n")?;
+/// // Once two polls have seen the same:
+/// assert!(changed(&mut watch, &options).is_none());
+/// let config = changed(&mut watch, &options).expect("nothing is wrong with it");
+/// assert_eq!(config.settings("auth").failure_threshold(), Some(9));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Everything that is wrong with it, if something is.

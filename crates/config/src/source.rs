@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use crate::diagnostic::codes;
@@ -11,7 +12,7 @@ use crate::diagnostic::problem::Problem;
 pub(crate) const MAX_BYTES: usize = 4 << 20;
 
 /// A text to read configuration from, and what to call it in messages.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     name: String,
     text: String,
@@ -57,6 +58,17 @@ pub struct Position {
 }
 
 // ===== impl Source =====
+
+impl fmt::Debug for Source {
+    /// Without its text: there may be secrets in it, and not all have been found yet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .field("medium", &self.medium)
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Source {
     /// The text of a file, or of a body that stands for one. A byte-order mark is dropped.

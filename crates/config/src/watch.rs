@@ -1,5 +1,6 @@
 //! Whether the file has changed.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,13 +17,13 @@ use crate::load::read_bounded;
 pub struct FileWatch {
     path: PathBuf,
     /// What was told last.
-    told: Seen,
+    told: FileChange,
     /// What the last poll saw, if it was something else.
-    pending: Option<Seen>,
+    pending: Option<FileChange>,
 }
 
 /// What a [`FileWatch`] has to tell.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum FileChange {
     /// There is other content.
     Content(Vec<u8>),
@@ -30,16 +31,10 @@ pub enum FileChange {
     Lost(io::ErrorKind),
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Seen {
-    Content(Vec<u8>),
-    Lost(io::ErrorKind),
-}
-
 impl FileWatch {
     /// Watches `path`, whose content is known.
     pub fn new(path: PathBuf, known: Vec<u8>) -> FileWatch {
-        FileWatch { path, told: Seen::Content(known), pending: None }
+        FileWatch { path, told: FileChange::Content(known), pending: None }
     }
 
     /// The file.
@@ -63,8 +58,8 @@ impl FileWatch {
     /// Looks at the file, and tells of a change that two polls in a row have seen.
     pub fn poll(&mut self) -> Option<FileChange> {
         let seen = match self.read() {
-            Ok(content) => Seen::Content(content),
-            Err(error) => Seen::Lost(error.kind()),
+            Ok(content) => FileChange::Content(content),
+            Err(error) => FileChange::Lost(error.kind()),
         };
         if seen == self.told {
             self.pending = None;
@@ -76,9 +71,16 @@ impl FileWatch {
         }
         self.pending = None;
         self.told = seen.clone();
-        Some(match seen {
-            Seen::Content(content) => FileChange::Content(content),
-            Seen::Lost(kind) => FileChange::Lost(kind),
-        })
+        Some(seen)
+    }
+}
+
+impl fmt::Debug for FileChange {
+    /// Without the content: it has not been searched for secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileChange::Content(content) => write!(f, "Content({} bytes)", content.len()),
+            FileChange::Lost(kind) => f.debug_tuple("Lost").field(kind).finish(),
+        }
     }
 }

@@ -205,6 +205,20 @@ impl Diagnostics {
     }
 }
 
+impl fmt::Display for Diagnostics {
+    /// A line for each finding, as [`Diagnostic`] has it; [`render`](Diagnostics::render) shows
+    /// them in their text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, diagnostic) in self.list.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "\n" };
+            write!(f, "{separator}{diagnostic}")?;
+        }
+        if self.list.is_empty() { f.write_str("no problems") } else { Ok(()) }
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
 impl Diagnostic {
     fn resolve(problem: &Problem, sources: &[Arc<Source>]) -> Diagnostic {
         let locate = |(span, label): &(Span, String)| {
@@ -264,6 +278,8 @@ mod tests {
             ]
         );
         assert_eq!(found.summary(), "2 errors, 1 warning");
+        assert_eq!(found.to_string(), lines.join("\n"));
+        assert_eq!(Diagnostics::default().to_string(), "no problems");
         assert!(found.has_errors());
     }
 
