@@ -232,3 +232,39 @@ async fn b7_a_panic_in_one_of_two_attempts_cancels_the_other() {
     assert_eq!((failed(&breaker), counters.neutral, counters.in_flight()), (1, 1, 0));
     assert_eq!(made.load(Ordering::Relaxed), 2);
 }
+
+/// B-7: between two attempts nothing is held, so there is nothing to come back but the deadline.
+#[test]
+fn b7_a_sleeper_that_panics_leaves_nothing_behind() {
+    let breaker = breaker();
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let sleeper = {
+        let wakes = Arc::clone(&wakes);
+        move |_| assert!(wakes.fetch_add(1, Ordering::Relaxed) > 0, "as it happens")
+    };
+    let limit = ConcurrencyLimit::new(1, 1, 10).unwrap();
+    let stack = Stack::builder("sleeps")
+        .deadline(secs(30))
+        .retry(Retry::builder(RetrySettings::default()).seed(1).sleeper(sleeper).build())
+        .bulkhead(Bulkhead::new(1).unwrap())
+        .concurrency_limit(limit.clone())
+        .circuit_breaker(breaker.clone())
+        .build()
+        .unwrap();
+    let mut asked = 0;
+    let mut call = || {
+        stack.call(|| {
+            asked += 1;
+            if asked == 1 { Err("no") } else { Ok(7) }
+        })
+    };
+    assert!(catch_unwind(AssertUnwindSafe(&mut call)).is_err());
+    assert!(Deadline::current().is_none(), "the deadline went with its call");
+    assert_eq!((stack.bulkhead().unwrap().running(), limit.in_flight()), (0, 0));
+    assert_eq!(stack.attempts().stats().retries(), 0, "it was never made");
+    let counters = breaker.snapshot().counters;
+    assert_eq!((counters.failure(), counters.in_flight()), (1, 0), "the attempt before counts");
+    assert_eq!(failed(&breaker), 0, "the panic was not the callee's");
+
+    assert_eq!(call(), Ok(7), "and the next call finds everything in its place");
+}

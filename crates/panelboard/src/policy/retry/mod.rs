@@ -126,7 +126,7 @@ impl<Q, C> Retry<Q, C> {
     /// The last error of `call`, as [`Error::Inner`].
     ///
     /// # Panics
-    /// When `call` or the classifier does.
+    /// When `call`, the classifier or the sleeper does.
     pub fn call<T, E>(&self, mut call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>>
     where
         C: Classify<T, E>,
@@ -153,7 +153,7 @@ impl<Q, C> Retry<Q, C> {
     /// The last error of `call`, as it is.
     ///
     /// # Panics
-    /// When `call` or the classifier does.
+    /// When `call`, the classifier or the sleeper does.
     pub fn call_guarded<T, E>(
         &self,
         mut call: impl FnMut() -> Result<T, Error<E>>,

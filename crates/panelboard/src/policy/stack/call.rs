@@ -87,7 +87,7 @@ impl<R, C, F> Stack<R, C, F> {
     /// What the outermost policy that has something to say returns.
     ///
     /// # Panics
-    /// When `call`, the classifier or the fallback does.
+    /// When `call`, the classifier, the fallback or the retry's sleeper does.
     pub fn call<T, E>(&self, call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>>
     where
         R: BlockingAttempts<T, E>,
