@@ -86,7 +86,8 @@ use crate::{CircuitBreaker, Classify, Error, Outcome, Unavailable};
 /// ```
 ///
 /// # Panics
-/// When the function does; the panic counts as a failure.
+/// When the function does; the panic counts as a failure. And when what stands in the arguments does:
+/// a key is made before any breaker is asked, so that counts for nothing.
 ///
 /// # Cancel safety
 /// That of [`call_async`](crate::CircuitBreaker::call_async): the breaker is asked at the first

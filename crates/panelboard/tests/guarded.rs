@@ -357,3 +357,51 @@ fn a_panic_is_a_failure_and_goes_on() {
     let counters = REGISTRY.get("panics").unwrap().snapshot().counters;
     assert_eq!((counters.failure(), counters.in_flight()), (1, 0));
 }
+
+/// Key functions are user code: one that panics ends its own call before any breaker is asked.
+fn key_of(text: &str) -> &str {
+    assert!(!text.is_empty(), "no key");
+    text
+}
+
+fn nothing_happened(family: &str) {
+    let snapshots = REGISTRY.snapshots();
+    let of_it = || snapshots.iter().filter(|it| it.name.starts_with(family));
+    assert_eq!(of_it().count(), 1, "the parent, and no member of a half-made key");
+    assert_eq!(
+        of_it()
+            .map(|it| it.counters.admitted + it.counters.rejected.iter().sum::<u64>())
+            .sum::<u64>(),
+        0
+    );
+}
+
+#[test]
+fn a_key_that_panics_asks_no_breaker_and_the_panic_goes_on() {
+    #[guarded("keyed-panic", registry = REGISTRY, settings = twice(), key = [key_of(text)])]
+    fn call(text: &str) -> Result<u32, Fault> {
+        Err(Fault::Mine(1))
+    }
+    for _ in 0..3 {
+        assert!(std::panic::catch_unwind(|| call("")).is_err());
+    }
+    nothing_happened("keyed-panic");
+    assert_eq!(call("a"), Err(Fault::Mine(1)), "and the next call finds its family as it was");
+    let counters = REGISTRY.find("keyed-panic/a").unwrap().snapshot().counters;
+    assert_eq!((counters.failure(), counters.in_flight()), (1, 0));
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn an_async_key_that_panics_asks_no_breaker_and_the_panic_goes_on() {
+    #[guarded("keyed-async", registry = REGISTRY, settings = twice(), key = key_of(&text))]
+    async fn call(text: String) -> Result<u32, Fault> {
+        tokio::task::yield_now().await;
+        Ok(7)
+    }
+    assert!(tokio::spawn(call(String::new())).await.unwrap_err().is_panic());
+    nothing_happened("keyed-async");
+    assert_eq!(call("a".into()).await, Ok(7));
+    let counters = REGISTRY.find("keyed-async/a").unwrap().snapshot().counters;
+    assert_eq!((counters.success, counters.in_flight()), (1, 0));
+}
