@@ -165,7 +165,7 @@ mod tests {
         );
         assert_eq!(
             text(Room::new(1, 1, Duration::ZERO)),
-            "bulkhead.max_wait is 0ns, but must be 1ms to 31536000s"
+            "bulkhead.max_wait is 0ns, but must be 1ms to 365d"
         );
         assert!(Room::new(1, 1_000_001, Duration::from_secs(1)).is_err());
     }

@@ -176,7 +176,7 @@ mod tests {
         );
         assert_eq!(
             text(Gcra::new(2_000_000, second, 1)),
-            "rate_limit.per / calls is 500ns, but must be 1µs to 86400s"
+            "rate_limit.per / calls is 500ns, but must be 1µs to 1d"
         );
         assert!(Gcra::new(1, Duration::MAX, 1).is_err());
         assert!(Gcra::new(1, second, 0).is_err());

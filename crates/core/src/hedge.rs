@@ -143,7 +143,7 @@ mod tests {
         assert!(at(50).is_ok() && at(99).is_ok());
         assert_eq!(
             text(HedgeSettings::after(Duration::ZERO)),
-            "hedge.delay is 0ns, but must be 1ms to 31536000s"
+            "hedge.delay is 0ns, but must be 1ms to 365d"
         );
         assert!(percentile(95).with_min_delay(Duration::MAX).is_err());
         assert_eq!(percentile(95).percentile(), Ratio::percent(95));

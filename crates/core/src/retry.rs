@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(text(b().max_attempts(0)), "retry.max_attempts is 0, but must be 1 to 100");
         assert_eq!(
             text(b().base_delay(Duration::ZERO)),
-            "retry.base_delay is 0ns, but must be 1ms to 31536000s"
+            "retry.base_delay is 0ns, but must be 1ms to 365d"
         );
         assert_eq!(
             text(b().base_delay(millis(20)).max_delay(millis(10))),

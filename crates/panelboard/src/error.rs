@@ -106,8 +106,9 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, reason, retry_after) = (&self.name, self.reason(), self.retry_after());
-        write!(f, "circuit `{name}` refused the call ({reason}), retry after {retry_after:?}")
+        let (name, reason) = (&self.name, self.reason());
+        let wait = in_millis(self.retry_after());
+        write!(f, "circuit `{name}` refused the call ({reason}), retry after {wait:?}")
     }
 }
 
@@ -241,7 +242,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Error::TimedOut => f.write_str("the call took longer than its timeout"),
             Error::DeadlineExceeded => f.write_str("the deadline of the call has passed"),
             Error::RateLimited { retry_after } => {
-                write!(f, "the rate limit is used up, retry after {retry_after:?}")
+                write!(f, "the rate limit is used up, retry after {:?}", in_millis(*retry_after))
             }
             Error::BulkheadFull => f.write_str("too many calls are under way (bulkhead)"),
             Error::LimitReached => f.write_str("too many calls are under way (adaptive limit)"),
@@ -257,5 +258,32 @@ impl<E: std::error::Error + 'static> std::error::Error for Error<E> {
             Error::Inner(error) => error.source(),
             _ => None,
         }
+    }
+}
+
+/// A wait for people to read: in whole milliseconds, rounded up, since who comes earlier is refused
+/// again.
+pub(crate) fn in_millis(wait: Duration) -> Duration {
+    let over = wait.subsec_nanos() % 1_000_000;
+    match over {
+        0 => wait,
+        over => wait.saturating_add(Duration::from_nanos(u64::from(1_000_000 - over))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_told_in_milliseconds_that_suffice() {
+        let text = |nanos| {
+            let late: Unavailable = Error::RateLimited { retry_after: Duration::from_nanos(nanos) };
+            late.to_string()
+        };
+        assert_eq!(text(1_783_724_349), "the rate limit is used up, retry after 1.784s");
+        assert_eq!(text(247_000_000), "the rate limit is used up, retry after 247ms");
+        assert_eq!(text(1), "the rate limit is used up, retry after 1ms");
+        assert_eq!(in_millis(Duration::MAX), Duration::MAX);
     }
 }

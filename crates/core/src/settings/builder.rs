@@ -442,7 +442,7 @@ mod tests {
         );
         assert_eq!(
             text(b().recovery_timeout(Duration::ZERO)),
-            "recovery_timeout is 0ns, but must be 1ms to 31536000s"
+            "recovery_timeout is 0ns, but must be 1ms to 365d"
         );
         assert_eq!(
             text(b().success_threshold(4).probe_calls(3)),

@@ -35,8 +35,19 @@ pub(crate) fn within_time(
     Err(SettingsError {
         field,
         value: format!("{value:?}"),
-        accepted: format!("{:?} to {:?}", range.start(), range.end()),
+        accepted: format!("{} to {}", in_days(*range.start()), in_days(*range.end())),
     })
+}
+
+/// In days where it is whole days: nobody reads 31536000s as a year.
+fn in_days(time: Duration) -> String {
+    const DAY: u64 = 24 * 3600;
+    match time.as_secs() {
+        secs if secs > 0 && secs % DAY == 0 && time.subsec_nanos() == 0 => {
+            format!("{}d", secs / DAY)
+        }
+        _ => format!("{time:?}"),
+    }
 }
 
 pub(crate) fn duration(field: &'static str, value: Duration) -> Result<Duration, SettingsError> {

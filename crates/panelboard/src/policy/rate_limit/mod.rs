@@ -263,7 +263,8 @@ impl<E> From<RateLimited> for Error<E> {
 
 impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the rate limit is used up, retry after {:?}", self.retry_after)
+        let wait = crate::error::in_millis(self.retry_after);
+        write!(f, "the rate limit is used up, retry after {wait:?}")
     }
 }
 

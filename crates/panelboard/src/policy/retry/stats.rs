@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::GiveUp;
@@ -16,7 +17,7 @@ use super::GiveUp;
 /// assert_eq!((stats.calls(), stats.retries(), stats.given_up(GiveUp::Attempts)), (1, 0, 1));
 /// # Ok::<(), panelboard::SettingsError>(())
 /// ```
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Default)]
 pub struct RetryStats {
     calls: u64,
     retries: u64,
@@ -65,6 +66,20 @@ impl RetryStats {
     /// Calls that were given up because the budget was used up.
     pub fn budget_exhausted(&self) -> u64 {
         self.given_up(GiveUp::Budget)
+    }
+}
+
+impl fmt::Debug for RetryStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut stats = f.debug_struct("RetryStats");
+        stats.field("calls", &self.calls);
+        stats.field("retries", &self.retries);
+        stats.field("recovered", &self.recovered);
+        // By reason: places in an array say nothing to a reader.
+        for why in GiveUp::ALL {
+            stats.field(&format!("given_up({why:?})"), &self.given_up(why));
+        }
+        stats.finish()
     }
 }
 
