@@ -243,6 +243,26 @@ fn rules_in_code_come_after_those_of_the_configuration_and_outlive_it() {
     assert_eq!(family.breaker(&["new"]).snapshot().mode, Mode::ForcedClosed);
 }
 
+#[test]
+fn settings_in_code_are_for_parent_and_keys_until_configuration_names_the_circuit() {
+    let registry = Registry::new();
+    let strict = Settings::builder().failure_threshold(2).build().unwrap();
+    let options = FamilyOptions::new().settings(strict);
+    let models = registry.keyed_with("models", options.clone());
+    let model = models.breaker(&["a"]);
+    assert_eq!((models.parent().settings(), model.settings()), (strict, strict));
+    registry.apply(&Catalog::default());
+    assert_eq!(model.settings(), strict, "configuration does not name it");
+
+    let mut catalog = Catalog::default();
+    let lenient = Settings::builder().failure_threshold(50).build().unwrap();
+    catalog.circuits.insert("models".into(), lenient);
+    registry.apply(&catalog);
+    assert_eq!((models.parent().settings(), model.settings()), (lenient, lenient));
+    let fresh = Registry::from_config(&catalog).keyed_with("models", options);
+    assert_eq!(fresh.breaker(&["a"]).settings(), lenient);
+}
+
 // ===== the parent =====
 
 /// Three of five busy keys: the parent opens, refuses all keys, and recovers by probes of its own.

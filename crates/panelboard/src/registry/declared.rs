@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use panelboard_core::Catalog;
 
-use super::Registry;
+use super::{Listed, Registry};
 use crate::{CircuitBreaker, Settings};
 
 impl Registry {
@@ -30,11 +30,18 @@ impl Registry {
             return breaker;
         }
         let mut listed = self.write();
-        if !listed.breakers.contains_key(name) && !listed.catalog.circuits.contains_key(name) {
-            listed.declared.insert(name.to_owned(), settings);
-            Arc::make_mut(&mut listed.catalog).circuits.insert(name.to_owned(), settings);
-        }
+        listed.declare(name, settings);
         self.get_or_create(&mut listed, name)
+    }
+}
+
+impl Listed {
+    /// The settings of a circuit that configuration does not name, and that is not there yet.
+    pub(super) fn declare(&mut self, name: &str, settings: Settings) {
+        if !self.breakers.contains_key(name) && !self.catalog.circuits.contains_key(name) {
+            self.declared.insert(name.to_owned(), settings);
+            Arc::make_mut(&mut self.catalog).circuits.insert(name.to_owned(), settings);
+        }
     }
 }
 

@@ -139,6 +139,22 @@ impl Family {
     ///
     /// Its name is `family/part/part`, where a `/` within a part is written `%2F` and a `%` is
     /// written `%25`. As long as the handle is held, the breaker is not evicted.
+    ///
+    /// # Examples
+    /// ```
+    /// use panelboard::{Command, Registry};
+    ///
+    /// let models = Registry::new().keyed("llm");
+    /// let large = models.breaker(&["openai", "large"]);
+    /// large.command(Command::Trip);
+    ///
+    /// // Found again by its key, and no other is concerned.
+    /// assert!(models.breaker(&["openai", "large"]).try_acquire().is_err());
+    /// assert!(models.breaker(&["openai", "small"]).try_acquire().is_ok());
+    /// // However a key is cut into parts, it is another.
+    /// assert_eq!(models.breaker(&["openai/large"]).name().as_str(), "llm/openai%2Flarge");
+    /// assert_eq!(models.len(), 3);
+    /// ```
     pub fn breaker(&self, key: &[&str]) -> CircuitBreaker {
         let (shared, key) = (&*self.shared, Key(key));
         let hash = key.hash(&shared.hasher);

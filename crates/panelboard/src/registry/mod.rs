@@ -110,11 +110,15 @@ impl Registry {
     }
 
     /// As [`keyed`](Self::keyed), with options of your choice; a family that exists keeps its own.
+    /// What configuration says of its settings wins, as in [`breaker_with`](Self::breaker_with).
     pub fn keyed_with(&self, name: &str, options: FamilyOptions) -> Family {
         if let Some(family) = self.read().families.get(name) {
             return family.clone();
         }
         let mut listed = self.write();
+        if let Some(settings) = options.settings {
+            listed.declare(name, settings);
+        }
         let parent = self.get_or_create(&mut listed, name);
         let catalog = Arc::clone(&listed.catalog);
         let family = listed

@@ -20,13 +20,16 @@ pub const IDLE: Duration = Duration::from_secs(600);
 /// use panelboard::registry::FamilyOptions;
 /// use panelboard::{Registry, Settings};
 ///
+/// let strict = Settings::builder().failure_threshold(3).build()?;
 /// let patient = Settings::builder().failure_threshold(20).build()?;
 /// let options = FamilyOptions::new()
 ///     .max_keys(50_000)
 ///     .idle(Duration::from_secs(3_600))
+///     .settings(strict)
 ///     .rule("*/o1*", patient);
 /// let tenants = Registry::new().keyed_with("tenants", options);
-/// assert_eq!(tenants.breaker(&["acme", "o1-pro"]).snapshot().settings, patient);
+/// assert_eq!(tenants.breaker(&["acme", "gpt-4o"]).settings(), strict);
+/// assert_eq!(tenants.breaker(&["acme", "o1-pro"]).settings(), patient);
 /// # Ok::<(), panelboard::SettingsError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -35,6 +38,7 @@ pub struct FamilyOptions {
     pub(super) max_keys: usize,
     pub(super) idle: Duration,
     pub(super) roll_up: bool,
+    pub(super) settings: Option<Settings>,
     pub(super) rules: Vec<KeyRule>,
 }
 
@@ -42,7 +46,8 @@ impl FamilyOptions {
     /// 10,000 keys, evicted when they have been idle for 10 minutes, under a parent that opens with
     /// them.
     pub fn new() -> FamilyOptions {
-        FamilyOptions { max_keys: MAX_KEYS, idle: IDLE, roll_up: true, rules: Vec::new() }
+        let rules = Vec::new();
+        FamilyOptions { max_keys: MAX_KEYS, idle: IDLE, roll_up: true, settings: None, rules }
     }
 
     /// How many keys have a breaker of their own at most. Default: 10,000.
@@ -64,8 +69,16 @@ impl FamilyOptions {
         self
     }
 
+    /// The settings of parent and keys, for a circuit that configuration does not name. Default:
+    /// those of the configuration's defaults.
+    pub fn settings(mut self, settings: Settings) -> FamilyOptions {
+        self.settings = Some(settings);
+        self
+    }
+
     /// Other settings for keys that match, their parts joined by `/` as they are: `*` stands for any
-    /// text, `?` for any one character. The first rule that matches counts, and those of the configuration come first.
+    /// text, `?` for any one character. The first rule that matches counts, and those of the
+    /// configuration come first.
     pub fn rule(mut self, pattern: impl Into<String>, settings: Settings) -> FamilyOptions {
         self.rules.push(KeyRule { pattern: pattern.into(), settings });
         self
