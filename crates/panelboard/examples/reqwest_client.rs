@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use panelboard::reqwest_middleware::{CircuitBreakerMiddleware, refusal};
+use panelboard::reqwest_middleware::{CircuitBreakerMiddleware, unavailable};
 use panelboard::{Registry, Unavailable};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tokio::net::TcpListener;
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn ask(client: &ClientWithMiddleware, url: &str) -> String {
     match client.get(url).send().await {
         Ok(answer) => format!("it says {}", answer.status()),
-        Err(error) => match refusal(&error).and_then(Unavailable::retry_after) {
+        Err(error) => match unavailable(&error).and_then(Unavailable::retry_after) {
             Some(wait) => format!("refused; come back in {wait:?}"),
             None => error.to_string(),
         },

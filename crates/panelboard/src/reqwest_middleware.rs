@@ -2,11 +2,11 @@
 //!
 //! Every request that the client sends is guarded, by one breaker or by one for each host; the call
 //! sites stay as they are. What is refused never leaves the process, and is an
-//! [`Error::Middleware`] in which [`refusal`] finds what the breaker said.
+//! [`Error::Middleware`] in which [`unavailable`] finds what the breaker said.
 //!
 //! ```
 //! use panelboard::Registry;
-//! use panelboard::reqwest_middleware::{CircuitBreakerMiddleware, refusal};
+//! use panelboard::reqwest_middleware::{CircuitBreakerMiddleware, unavailable};
 //! use reqwest_middleware::ClientBuilder;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -21,7 +21,7 @@
 //!     let _ = client.get(url).send().await;
 //! }
 //! let error = client.get(url).send().await.unwrap_err();
-//! let refused = refusal(&error).and_then(|error| error.rejected()).expect("its circuit is open");
+//! let refused = unavailable(&error).and_then(|error| error.rejected()).expect("its circuit is open");
 //! assert_eq!(&**refused.name(), "http/127.0.0.1:1");
 //! # }
 //! ```
@@ -48,7 +48,7 @@ use ::reqwest::{Request, Response};
 use ::reqwest_middleware::{Error, Middleware, Next, Result};
 use async_trait::async_trait;
 
-use crate::classify::Reqwest;
+use crate::classify::{Reqwest, ReqwestBody};
 use crate::policy::circuit_breaker::{Keyed, Select};
 use crate::{CircuitBreaker, Classify, Family, Kind, Outcome, Unavailable};
 
@@ -169,15 +169,15 @@ pub fn host(request: &Request) -> String {
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use panelboard::reqwest_middleware::refusal;
+/// use panelboard::reqwest_middleware::unavailable;
 ///
 /// fn come_back_in(error: &reqwest_middleware::Error) -> Option<Duration> {
-///     refusal(error)?.retry_after()
+///     unavailable(error)?.retry_after()
 /// }
 /// # let error = reqwest_middleware::Error::middleware(panelboard::Unavailable::TimedOut);
 /// # assert_eq!(come_back_in(&error), None);
 /// ```
-pub fn refusal(error: &Error) -> Option<&Unavailable> {
+pub fn unavailable(error: &Error) -> Option<&Unavailable> {
     find(error)
 }
 
@@ -193,15 +193,27 @@ fn find<T: StdError + 'static>(error: &Error) -> Option<&T> {
 
 impl Classify<Response, Error> for Reqwest {
     fn classify(&self, result: &Result<Response>) -> Outcome {
-        let error = match result {
-            Ok(response) => return Reqwest::response(response),
-            Err(error) => error,
-        };
-        match (refusal(error), find(error)) {
-            (Some(Unavailable::TimedOut), _) => Outcome::failure(Kind::Timeout),
-            (Some(_), _) => Outcome::Neutral,
-            (None, Some(error)) => Reqwest::error(error),
-            (None, None) => Outcome::failure(Kind::OTHER),
+        match result {
+            Ok(response) => Reqwest::response(response),
+            Err(error) => outcome(error),
         }
+    }
+}
+
+impl<T> Classify<T, Error> for ReqwestBody {
+    fn classify(&self, result: &Result<T>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => outcome(error),
+        }
+    }
+}
+
+fn outcome(error: &Error) -> Outcome {
+    match (unavailable(error), find(error)) {
+        (Some(Unavailable::TimedOut), _) => Outcome::failure(Kind::Timeout),
+        (Some(_), _) => Outcome::Neutral,
+        (None, Some(error)) => Reqwest::error(error),
+        (None, None) => Outcome::failure(Kind::OTHER),
     }
 }

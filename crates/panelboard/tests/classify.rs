@@ -80,7 +80,7 @@ fn errors_of_linux_are_told_apart() {
 #[cfg(feature = "reqwest")]
 mod reqwest {
     use ::reqwest::{Client, Response};
-    use panelboard::classify::Reqwest;
+    use panelboard::classify::{Reqwest, ReqwestBody};
 
     use super::*;
 
@@ -163,6 +163,16 @@ mod reqwest {
             get(&url).await?.error_for_status()
         });
         assert_eq!(Reqwest.classify(&status), Outcome::failure(Kind::ServerError));
+        let read =
+            |answer| run(async { get(&answers(answer)).await?.error_for_status()?.text().await });
+        let judged = |answer| ReqwestBody.classify(&read(answer));
+        assert_eq!(judged("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"), Outcome::Success);
+        let missing = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(judged(missing), Outcome::Success, "an answer, if no body");
+        let overloaded = "HTTP/1.1 503 Oh\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(judged(overloaded), Outcome::failure(Kind::ServerError), "its hint is lost");
+        let short = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
+        assert_eq!(judged(short), Outcome::failure(Kind::InvalidResponse));
         let cut = run(async {
             let url = answers("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
             get(&url).await?.bytes().await

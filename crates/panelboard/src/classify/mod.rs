@@ -12,7 +12,7 @@
 #![cfg_attr(feature = "http", doc = "| [`Grpc`] | `http::Response` of a gRPC server | `http` |")]
 #![cfg_attr(
     feature = "reqwest",
-    doc = "| [`Reqwest`] | `reqwest::Response`, `reqwest::Error` | `reqwest` |"
+    doc = "| [`Reqwest`], [`ReqwestBody`] | `reqwest::Response`, `reqwest::Error` | `reqwest` |"
 )]
 #![cfg_attr(feature = "sqlx", doc = "| [`Sqlx`] | `sqlx::Error` | `sqlx` |")]
 #![cfg_attr(feature = "redis", doc = "| [`Redis`] | `redis::RedisError` | `redis` |")]
@@ -70,7 +70,7 @@ pub use io::Io;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 #[cfg(feature = "reqwest")]
-pub use reqwest::Reqwest;
+pub use reqwest::{Reqwest, ReqwestBody};
 #[cfg(feature = "sqlx")]
 pub use sqlx::Sqlx;
 
@@ -96,11 +96,26 @@ use crate::{Kind, Outcome};
 /// assert!(found.is_err());
 /// assert_eq!(breaker.snapshot().counters.success, 1);
 /// ```
+///
+/// ```compile_fail,E0277
+/// use panelboard::{CircuitBreaker, Settings, classify::Io};
+///
+/// // Says what an `io::Error` means, and not what a `String` does.
+/// let breaker = CircuitBreaker::new("users", Settings::default());
+/// let _ = breaker.call_classified(|| Err::<(), _>(String::from("lost")), Io);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what a `Result<{T}, {E}>` means",
+    label = "no classifier of a `Result<{T}, {E}>`",
+    note = "a classifier is a `Fn(&Result<T, E>) -> panelboard::Outcome`, or of `panelboard::classify`",
+    note = "a closure says what it is given: `|result: &Result<_, _>| …`"
+)]
 pub trait Classify<T, E> {
     /// What this result says.
     fn classify(&self, result: &Result<T, E>) -> Outcome;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E, F: Fn(&Result<T, E>) -> Outcome> Classify<T, E> for F {
     fn classify(&self, result: &Result<T, E>) -> Outcome {
         self(result)

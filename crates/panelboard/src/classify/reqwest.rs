@@ -27,7 +27,7 @@ use crate::{Kind, Outcome};
 ///
 /// # Limits
 /// A call that returns with the head of an answer is judged by it. What happens to the body later
-/// is not seen; guard a call that reads it, if that matters.
+/// is not seen; guard a call that reads it, if that matters, and judge it by [`ReqwestBody`].
 ///
 /// # Examples
 /// ```
@@ -49,6 +49,34 @@ use crate::{Kind, Outcome};
 /// ```
 #[derive(Copy, Clone, Debug, Default)]
 pub struct Reqwest;
+
+/// Judges a call that reads the body, whatever it makes of it: `Ok` is a success, errors are what
+/// they are to [`Reqwest`].
+///
+/// The call has to ask for `error_for_status`: without it, the body of a 503 is as good as any. By
+/// then `Retry-After` is lost, so a 503 is a failure, and a 429 pushback without a hint.
+///
+/// # Examples
+/// ```
+/// use panelboard::{CircuitBreaker, Error, Settings, classify::ReqwestBody};
+///
+/// async fn fetch(
+///     breaker: &CircuitBreaker,
+///     client: &reqwest::Client,
+/// ) -> Result<String, Error<reqwest::Error>> {
+///     let call = async { client.get("http://127.0.0.1:1/").send().await?.error_for_status()?.text().await };
+///     breaker.call_async_classified(call, ReqwestBody).await
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let breaker = CircuitBreaker::new("search", Settings::default());
+/// let refused = fetch(&breaker, &reqwest::Client::new()).await;
+/// assert!(matches!(refused, Err(Error::Inner(_))));
+/// assert_eq!(breaker.snapshot().kinds, [(panelboard::Kind::Connect, 1)]);
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Copy, Clone, Debug, Default)]
+pub struct ReqwestBody;
 
 impl Reqwest {
     /// What this answer says.
@@ -94,6 +122,15 @@ impl Classify<Response, Error> for Reqwest {
     fn classify(&self, result: &Result<Response, Error>) -> Outcome {
         match result {
             Ok(response) => Reqwest::response(response),
+            Err(error) => Reqwest::error(error),
+        }
+    }
+}
+
+impl<T> Classify<T, Error> for ReqwestBody {
+    fn classify(&self, result: &Result<T, Error>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
             Err(error) => Reqwest::error(error),
         }
     }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use panelboard::classify::Reqwest;
-use panelboard::reqwest_middleware::{CircuitBreakerMiddleware, refusal};
+use panelboard::reqwest_middleware::{CircuitBreakerMiddleware, unavailable};
 use panelboard::{
     CircuitBreaker, Classify, Kind, Outcome, PhaseName, Reason, Registry, Settings, Unavailable,
 };
@@ -52,7 +52,7 @@ async fn each_host_has_a_breaker_and_what_is_refused_is_not_sent() {
     }
     let error = client.get(&down).send().await.unwrap_err();
     let host = down.trim_start_matches("http://").trim_end_matches('/');
-    let rejected = refusal(&error).unwrap().rejected().unwrap();
+    let rejected = unavailable(&error).unwrap().rejected().unwrap();
     assert_eq!(**rejected.name(), format!("http/{host}"));
     let Error::Middleware(inner) = &error else { panic!("{error:?}") };
     assert!(inner.downcast_ref::<Unavailable>().is_some(), "also without our help");
@@ -70,7 +70,7 @@ async fn a_server_that_asks_to_wait_is_not_asked_meanwhile() {
 
     assert_eq!(client.get(&url).send().await.unwrap().status(), 429);
     let error = client.get(&url).send().await.unwrap_err();
-    let rejected = refusal(&error).unwrap().rejected().unwrap();
+    let rejected = unavailable(&error).unwrap().rejected().unwrap();
     assert_eq!((rejected.phase(), rejected.reason()), (PhaseName::Closed, Reason::Paced));
     let wait = rejected.retry_after();
     assert!(wait > Duration::from_secs(55) && wait <= Duration::from_secs(60), "{wait:?}");
@@ -105,7 +105,7 @@ async fn the_timeout_of_the_settings_bounds_a_request() {
     let middleware = CircuitBreakerMiddleware::new(search.clone());
     let client = ClientBuilder::new(client()).with(middleware).build();
     let error = client.get(&url).send().await.unwrap_err();
-    assert!(matches!(refusal(&error), Some(Unavailable::TimedOut)), "{error:?}");
+    assert!(matches!(unavailable(&error), Some(Unavailable::TimedOut)), "{error:?}");
     assert_eq!(search.snapshot().counters.failures[Kind::Timeout.index()], 1);
     assert_eq!(search.phase(), PhaseName::Open);
 }
@@ -173,9 +173,9 @@ async fn what_other_middleware_wraps_is_found() {
     let url = format!("http://{nobody}/");
 
     let lost = client.get(&url).send().await.unwrap_err();
-    assert!(refusal(&lost).is_none());
+    assert!(unavailable(&lost).is_none());
     let refused = client.get(&url).send().await.unwrap_err();
-    assert!(refusal(&refused).unwrap().is_refusal());
+    assert!(unavailable(&refused).unwrap().is_refusal());
     for breaker in [&inner, &outer] {
         assert_eq!(breaker.snapshot().counters.failures[Kind::Connect.index()], 1);
     }
