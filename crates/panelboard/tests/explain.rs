@@ -66,6 +66,16 @@ fn an_open_breaker_explains_itself() {
 }
 
 #[test]
+fn failures_that_nobody_told_apart_are_not_named() {
+    let (breaker, _) = breaker(Settings::builder().failure_threshold(2));
+    for _ in 0..2 {
+        let _ = breaker.call(|| Err::<(), _>("no route to host"));
+    }
+    let text = breaker.explain();
+    assert!(text.contains("2 failures in a row (limit 2). Next probe in"), "{text}");
+}
+
+#[test]
 fn failures_that_agree_on_a_status_are_called_by_it() {
     let (breaker, _) = breaker(Settings::builder().failure_threshold(3));
     for kind in [Kind::ServerError, Kind::Timeout, Kind::ServerError] {

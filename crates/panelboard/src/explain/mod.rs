@@ -274,7 +274,8 @@ fn fired_because(fired: &Fired, window: WindowSpec) -> String {
 }
 
 fn say_kinds(out: &mut String, record: &TripRecord) {
-    if record.kinds.is_empty() {
+    // Where nobody told failures apart, "other" would say nothing.
+    if let [] | [(Kind::OTHER, _)] = record.kinds[..] {
         return;
     }
     let named: Vec<String> = record

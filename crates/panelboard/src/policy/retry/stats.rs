@@ -77,7 +77,7 @@ impl fmt::Debug for RetryStats {
         stats.field("recovered", &self.recovered);
         // By reason: places in an array say nothing to a reader.
         for why in GiveUp::ALL {
-            stats.field(&format!("given_up({why:?})"), &self.given_up(why));
+            stats.field(&format!("given_up({why:?})"), &self.given_up[why.index()]);
         }
         stats.finish()
     }
