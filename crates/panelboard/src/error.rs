@@ -106,7 +106,7 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, reason) = (&self.name, self.reason());
+        let (name, reason) = (self.name.printable(), self.reason());
         let wait = in_millis(self.retry_after());
         write!(f, "circuit `{name}` refused the call ({reason}), retry after {wait:?}")
     }

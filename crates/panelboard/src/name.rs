@@ -61,6 +61,26 @@ impl From<String> for Name {
     }
 }
 
+impl Name {
+    /// For messages: keys may come from requests, and nothing in a name is to act on a terminal or
+    /// begin a line of a log.
+    pub(crate) fn printable(&self) -> impl fmt::Display {
+        struct Printable<'a>(&'a str);
+
+        impl fmt::Display for Printable<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                for piece in self.0.split_inclusive(char::is_control) {
+                    let end = piece.find(char::is_control).unwrap_or(piece.len());
+                    write!(f, "{}{}", &piece[..end], piece[end..].escape_default())?;
+                }
+                Ok(())
+            }
+        }
+
+        Printable(self)
+    }
+}
+
 impl From<Arc<str>> for Name {
     fn from(name: Arc<str>) -> Name {
         Name(Repr::Shared(name))
@@ -129,5 +149,19 @@ mod tests {
         assert!(std::ptr::eq(a.as_str(), b.as_str()));
         assert_eq!(a, Name::from(String::from("payments")));
         assert_eq!(format!("{a:>10}"), "  payments");
+    }
+
+    #[test]
+    fn messages_show_no_control_characters() {
+        let shown = |name: &str| Name::from(name.to_owned()).printable().to_string();
+        assert_eq!(shown("llm/größe \"x\""), "llm/größe \"x\"");
+        assert_eq!(shown("a\nERROR all is lost\u{1b}[2Jb"), "a\\nERROR all is lost\\u{1b}[2Jb");
+
+        let breaker =
+            crate::CircuitBreaker::new("a\n\u{9b}b".to_owned(), crate::Settings::default());
+        breaker.command(crate::Command::Trip);
+        let refused = breaker.try_acquire().unwrap_err().to_string();
+        assert!(refused.starts_with("circuit `a\\n\\u{9b}b` refused"), "{refused}");
+        assert!(breaker.explain().starts_with("`a\\n\\u{9b}b` OPEN"), "{}", breaker.explain());
     }
 }

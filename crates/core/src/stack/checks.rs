@@ -25,6 +25,11 @@ fn warning(findings: &mut Vec<Finding>, text: String) {
 }
 
 fn timeouts(plan: &Plan, findings: &mut Vec<Finding>) {
+    for (name, time) in [("timeout", plan.timeout), ("deadline", plan.deadline)] {
+        if time == Some(Duration::ZERO) {
+            error(findings, format!("{name} is 0ns: no call can ever be answered"));
+        }
+    }
     let own = plan.circuit_breaker.and_then(|settings| settings.timeout());
     if let (Some(timeout), Some(own)) = (plan.timeout, own)
         && timeout != own

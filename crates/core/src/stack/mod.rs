@@ -142,6 +142,14 @@ mod tests {
             "error: timeout is 30s, but the deadline of the whole call is 10s: no attempt can time \
              out"
         );
+        assert_eq!(
+            one(&Plan { deadline: Some(secs(0)), ..Plan::default() }),
+            "error: deadline is 0ns: no call can ever be answered"
+        );
+        assert_eq!(
+            one(&Plan { timeout: Some(secs(0)), deadline, ..Plan::default() }),
+            "error: timeout is 0ns: no call can ever be answered"
+        );
         let hedge = HedgeSettings::after(secs(3)).ok();
         assert_eq!(
             one(&Plan { hedge, timeout: Some(secs(2)), ..Plan::default() }),

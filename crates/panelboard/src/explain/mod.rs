@@ -29,7 +29,7 @@ const KINDS: usize = 3;
 impl Snapshot {
     /// What the breaker is doing, why, and what happens next.
     pub fn explain(&self) -> String {
-        let mut out = format!("`{}` {}", self.name, self.headline());
+        let mut out = format!("`{}` {}", self.name.printable(), self.headline());
         self.say_mode(&mut out);
         match self.phase {
             PhaseName::Closed => self.say_closed(&mut out),

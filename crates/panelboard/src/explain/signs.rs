@@ -48,7 +48,7 @@ impl Snapshot {
             .dependencies
             .iter()
             .filter(|dependency| dependency.open.is_some())
-            .map(|dependency| format!("`{}`", dependency.name))
+            .map(|dependency| format!("`{}`", dependency.name.printable()))
             .collect();
         if !open.is_empty() {
             let (names, are) = (open.join(", "), if open.len() == 1 { "is" } else { "are" });

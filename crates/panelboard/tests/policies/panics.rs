@@ -233,6 +233,33 @@ async fn b7_a_panic_in_one_of_two_attempts_cancels_the_other() {
     assert_eq!(made.load(Ordering::Relaxed), 2);
 }
 
+/// B-7 to the compiler: what panics leave in order goes through `catch_unwind` without a word.
+#[test]
+fn b7_calls_are_made_within_catch_unwind_as_they_are() {
+    let (registry, breaker) = (Registry::new(), breaker());
+    let (family, bulkhead) = (registry.keyed("unwinds"), Bulkhead::new(1).unwrap());
+    let (limit, rate) = (ConcurrencyLimit::new(1, 1, 10).unwrap(), RateLimit::new(9, secs(1), 9));
+    let (rate, retry) = (rate.unwrap(), Retry::new(RetrySettings::default()));
+    let stack = Stack::builder("unwinds").retry(retry.clone()).circuit_breaker(breaker.clone());
+    let stack = stack.build().unwrap();
+    let call = || Ok::<_, &str>(7);
+    let all = catch_unwind(|| {
+        [
+            registry.breaker("unwinds").call(call),
+            family.breaker(&["a"]).call(call),
+            breaker.call(call),
+            bulkhead.call(call),
+            limit.call(call),
+            rate.call(call),
+            retry.call(call),
+            stack.call(call),
+        ]
+    });
+    assert_eq!(all.unwrap(), [const { Ok(7) }; 8]);
+    let permit = breaker.try_acquire().unwrap();
+    assert!(catch_unwind(|| permit.success()).is_ok());
+}
+
 /// B-7: between two attempts nothing is held, so there is nothing to come back but the deadline.
 #[test]
 fn b7_a_sleeper_that_panics_leaves_nothing_behind() {

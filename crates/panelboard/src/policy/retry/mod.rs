@@ -26,6 +26,7 @@ mod layer;
 mod stats;
 
 use std::fmt;
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -86,6 +87,9 @@ struct Shared<Q, C> {
     draws: AtomicU64,
     counters: Counters,
 }
+
+/// Nothing is held while the sleeper runs, so one that panics leaves nothing half done.
+impl<Q: RefUnwindSafe, C: RefUnwindSafe> RefUnwindSafe for Shared<Q, C> {}
 
 // ===== impl Retry =====
 

@@ -125,7 +125,7 @@ impl<R, C, F> StackBuilder<R, C, F> {
     ///
     /// # Errors
     /// When one of two policies can never do anything, such as a timeout of the attempt that is
-    /// longer than the deadline of the whole call.
+    /// longer than the deadline of the whole call, or a deadline of 0.
     pub fn build(self) -> Result<Stack<R, C, F>, StackError>
     where
         R: Planned,
