@@ -184,7 +184,7 @@ mod tests {
             settings(Settings::builder().failure_threshold(None)),
         ] {
             let mut evidence = Evidence::new(&rule);
-            let mut record = |evidence: &mut Evidence| {
+            let record = |evidence: &mut Evidence| {
                 evidence.record(&rule, Tick::ZERO, end, Signs::default()).is_some()
             };
             assert!(!(0..3).any(|_| record(&mut evidence)));
@@ -236,7 +236,7 @@ mod tests {
         let bound = Duration::from_secs(1);
         let rule = settings(Settings::builder().window(4_u32).slow_call_duration(bound));
         let mut evidence = Evidence::new(&rule);
-        let mut record = |evidence: &mut Evidence, millis| {
+        let record = |evidence: &mut Evidence, millis| {
             let took = Some(Duration::from_millis(millis));
             let end = End { outcome: Outcome::Success, speed: Speed::Fast, took };
             assert_eq!(evidence.record(&rule, Tick::ZERO, end, Signs::default()), None);
