@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -99,21 +99,14 @@ impl Bus {
     /// Wakes whoever waits for events. Their wakers are foreign code, so the caller holds nothing,
     /// and neither do we: a waker may read from this bus, or make events on it.
     ///
-    /// A waker that panics keeps no other from being woken. Its panic goes on, unless the thread
-    /// already unwinds from another, when it would end the process.
+    /// A waker that panics keeps no other from being woken, and is heard of by the panic hook alone:
+    /// who makes events is in the middle of something, and would lose the slot that a call was just
+    /// lent, or the result of one, to a stranger's fault.
     pub(crate) fn announce(&self) {
         let waiting = std::mem::take(&mut self.ring().waiting);
         self.news.notify_all();
-        let mut panicked = None;
         for (_, waker) in waiting {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panicked.get_or_insert(panic);
-            }
-        }
-        if let Some(panic) = panicked
-            && !std::thread::panicking()
-        {
-            resume_unwind(panic);
+            drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
     }
 
