@@ -121,6 +121,7 @@ impl Face {
         let paced = state.pace().until(now);
         // Which calls may is then for the state machine to count or to draw.
         let some = state.admits_some(settings);
+        let ramping = state.ramping(settings, now).is_some();
         let (door, reason, until) = match (mode, state.refuses_until(settings, now)) {
             (Mode::ForcedOpen, _) => match state.override_until() {
                 Some(until) => (Door::Refuse, Reason::Forced, until),
@@ -136,13 +137,16 @@ impl Face {
             (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() && !some => {
                 (Door::Voter, Reason::Open, Tick::MAX)
             }
+            (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() && !ramping => {
+                (Door::Ask, Reason::Throttled, Tick::MAX)
+            }
             (Mode::Auto | Mode::Observe, _) => (Door::Ask, Reason::Open, Tick::MAX),
         };
         // While an override lets the machine decide, its end may come before the phase's, and a
         // face that lets voters through never looks at the clock: such calls ask.
         let lapses = state.override_until().is_some() && mode.weighs();
         let lapses = lapses && (door == Door::Refuse || !settings.mode().weighs());
-        let door = if lapses { Door::Ask } else { door };
+        let (door, reason) = if lapses { (Door::Ask, Reason::Open) } else { (door, reason) };
         // Nobody is refused while it only observes.
         let gated = gated && door == Door::Voter && mode == Mode::Auto;
         let door = if gated { Door::Ask } else { door };
@@ -174,6 +178,13 @@ impl Face {
     #[inline]
     pub(crate) fn is_gated(self) -> bool {
         self.0 & GATED != 0
+    }
+
+    /// Whether calls are let through but for what a throttle may draw. A family's parent is called
+    /// through its keys, each of which has a throttle of its own.
+    #[inline]
+    pub(crate) fn only_throttles(self) -> bool {
+        self.door() == Door::Ask && self.reason() == Reason::Throttled
     }
 
     /// Whether this call is a voter of this generation, and its result may be weighed without

@@ -11,7 +11,7 @@ use panelboard_core::cusum::{Cusum, Ended};
 use panelboard_core::evidence::{Evidence, Signs};
 use panelboard_core::state::Role;
 use panelboard_core::{
-    Cause, Change, Command, Decision, End, Kind, Outcome, Settings, Speed, State, Tick, Ticket,
+    Change, Command, Decision, End, Kind, Mode, Outcome, Settings, Speed, State, Tick, Ticket,
     Verdict, adaptive,
 };
 
@@ -58,6 +58,14 @@ pub(super) struct Rare {
     pub(super) lends: u32,
     /// The family that it is the parent of.
     pub(super) family: Option<Weak<dyn Members>>,
+}
+
+/// What the state machine let through.
+pub(super) struct Passed {
+    pub(super) ticket: Ticket,
+    /// It only observes, or this would have been refused.
+    pub(super) would_reject: bool,
+    pub(super) mode: Mode,
 }
 
 // ===== impl Cold =====
@@ -174,7 +182,11 @@ impl Inner {
         let stands = match face.door() {
             Door::Voter => true,
             // Asking is all there is to be shown at a gate, and while not all calls may.
-            Door::Ask => face.is_gated() || cold.state.admits_some(&cold.settings),
+            Door::Ask if face.is_gated() => true,
+            Door::Ask => {
+                let only_throttles = cold.state.ramping(&cold.settings, self.clock.now()).is_none();
+                cold.state.admits_some(&cold.settings) && face.only_throttles() == only_throttles
+            }
             Door::Bystander | Door::Refuse => false,
         };
         if !same || !stands {
@@ -189,15 +201,33 @@ impl Inner {
         drop(cold);
         if !log.is_empty() {
             self.bus().announce();
-            // What was ordered is no evidence against what the family shares.
-            if log.iter().any(|change| change.opens() && change.cause() != Some(Cause::Ordered)) {
-                self.report_opening();
-            }
+            self.report(&log);
         }
         result
     }
 
     pub(super) fn admit_by_the_lock(&self, lease: Option<Duration>) -> Result<Claim, Rejected> {
+        let Passed { ticket, would_reject, mode } = self.decide(lease)?;
+        let claim = Claim::new(ticket, self.started(self.face.load()));
+        let claim = match self.ask_above(claim, mode, lease) {
+            Ok(claim) => claim,
+            Err(rejected) => {
+                self.give_back(ticket);
+                self.shards.write(|shard| shard.rejected(rejected.reason()));
+                return Err(rejected);
+            }
+        };
+        self.shards.write(|shard| {
+            shard.admitted();
+            if would_reject {
+                shard.would_reject();
+            }
+        });
+        Ok(claim)
+    }
+
+    /// Asks the state machine for a call, and counts it if it is refused.
+    pub(super) fn decide(&self, lease: Option<Duration>) -> Result<Passed, Rejected> {
         let dependency = if self.hot.load().depends() { self.open_dependency() } else { None };
         let decision = self.locked(|inner, cold, log| {
             let Cold { settings, state, .. } = cold;
@@ -208,22 +238,7 @@ impl Inner {
         });
         match decision {
             (Decision::Admit { ticket, would_reject }, mode, ..) => {
-                let claim = Claim::new(ticket, self.started(self.face.load()));
-                let claim = match self.ask_above(claim, mode, lease) {
-                    Ok(claim) => claim,
-                    Err(rejected) => {
-                        self.give_back(ticket);
-                        self.shards.write(|shard| shard.rejected(rejected.reason()));
-                        return Err(rejected);
-                    }
-                };
-                self.shards.write(|shard| {
-                    shard.admitted();
-                    if would_reject.is_some() {
-                        shard.would_reject();
-                    }
-                });
-                Ok(claim)
+                Ok(Passed { ticket, would_reject: would_reject.is_some(), mode })
             }
             (Decision::Reject { reason, retry_after }, _, phase, generation) => {
                 self.shards.write(|shard| shard.rejected(reason));
@@ -254,8 +269,7 @@ impl Inner {
         let (ticket, started) = (claim.ticket(), claim.started());
         let above = self.locked(|inner, cold, log| {
             let (now, hot) = (inner.clock.now(), inner.hot.load());
-            let above = self.lent(cold, claim);
-            cold.take_back(claim);
+            let above = self.take_back(cold, claim);
             let speed = match claim.was_found_slow() {
                 true => Speed::Unjudged,
                 false => inner.hot.speed(started, now),
@@ -345,7 +359,10 @@ impl Inner {
                 let end = End::passed_the_bound(&cold.settings);
                 inner.weigh(cold, ticket.generation, end, now, log);
             }
-            self.lent(cold, claim)
+            let (parent, from_parent) = self.lent(cold, claim)?;
+            let timed = *from_parent;
+            // As with the call itself: its end must not be timed again.
+            from_parent.find_slow().then_some((parent, timed))
         });
         if let Some((parent, from_parent)) = above {
             parent.mark_slow(from_parent);
@@ -357,7 +374,7 @@ impl Inner {
         let above = self.locked(|inner, cold, log| {
             let now = inner.clock.now();
             cold.state.renew(&cold.settings, now, (claim.ticket(), lease), log);
-            self.lent(cold, claim)
+            self.lent(cold, claim).map(|(parent, from_parent)| (parent, *from_parent))
         });
         if let Some((parent, from_parent)) = above {
             parent.renew(from_parent, lease);

@@ -20,10 +20,14 @@ impl Inner {
         if dependencies.is_empty() && self.dependencies().is_none() {
             return;
         }
-        self.locked(|inner, cold, _| {
-            cold.dependencies = (!dependencies.is_empty()).then_some(dependencies);
+        let new = (!dependencies.is_empty()).then_some(dependencies);
+        let old = self.locked(|inner, cold, _| {
+            let old = std::mem::replace(&mut cold.dependencies, new);
             inner.show_settings(cold);
+            old
         });
+        // They may be the last references to other breakers, so not under this one's lock.
+        drop(old);
     }
 
     /// What it depends on, directly or not.
@@ -67,8 +71,7 @@ impl Inner {
     pub(super) fn excuse(&self, claim: Claim) {
         let ticket = claim.ticket();
         let above = self.locked(|inner, cold, log| {
-            let above = self.lent(cold, claim);
-            cold.take_back(claim);
+            let above = self.take_back(cold, claim);
             let End { outcome, speed, .. } = End::EXCUSED;
             let now = inner.clock.now();
             let verdict = cold.state.settle(&cold.settings, now, ticket, (outcome, speed), log);

@@ -8,9 +8,11 @@ use std::panic::RefUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use panelboard_core::{Mode, Tick};
+use panelboard_core::rollup::Children;
+use panelboard_core::state::Role;
+use panelboard_core::{Cause, Change, Command, Mode, PhaseName, Tick, Transition};
 
-use super::cold::Cold;
+use super::cold::{Cold, Passed};
 use super::inner::Inner;
 use crate::claim::Claim;
 use crate::error::Rejected;
@@ -36,6 +38,9 @@ pub(crate) struct Above {
 pub(crate) trait Members: Send + Sync + RefUnwindSafe {
     /// One of them has opened. Called with nothing held.
     fn child_opened(&self, now: Tick);
+
+    /// Their parent has closed, and this is the number of that phase. Called with nothing held.
+    fn parent_closed(&self, generation: u64);
 
     /// How they are doing.
     fn keys(&self) -> Keys;
@@ -84,20 +89,54 @@ impl Inner {
         if above.lets_all_through() {
             return Ok(claim);
         }
-        let from_parent = above.parent.admit(lease)?;
-        if !from_parent.is_probe() {
-            // It has closed just now, and then the call is none of its business.
-            above.parent.settle(from_parent, panelboard_core::Outcome::Neutral, None);
-            return Ok(claim);
+        match above.parent.lend_probe(lease)? {
+            Some(from_parent) => Ok(self.cold.lock().lend(claim, from_parent)),
+            None => Ok(claim),
         }
-        Ok(self.cold.lock().lend(claim, from_parent))
     }
 
-    /// The parent's probe that this call holds, if it does, and the parent.
-    pub(super) fn lent(&self, cold: &Cold, claim: Claim) -> Option<(&Inner, Claim)> {
+    /// Lets a call of a child's through, or not. If as a probe, it is this breaker's call as well;
+    /// else it is counted by the child alone.
+    fn lend_probe(&self, lease: Option<Duration>) -> Result<Option<Claim>, Rejected> {
+        let face = self.face.load();
+        if face.door() == Door::Refuse
+            && let Some(wait) = self.refuse(face)
+        {
+            return Err(self.rejected(face, wait));
+        }
+        let Passed { ticket, would_reject, .. } = self.decide(lease)?;
+        let probes = matches!(ticket.role, Role::Probe(_));
+        self.shards.write(|shard| {
+            if probes {
+                shard.admitted();
+            }
+            if would_reject {
+                shard.would_reject();
+            }
+        });
+        Ok(probes.then(|| Claim::new(ticket, self.started(self.face.load()))))
+    }
+
+    /// The parent, and its probe that this call holds, if it does.
+    pub(super) fn lent<'c>(
+        &self,
+        cold: &'c mut Cold,
+        claim: Claim,
+    ) -> Option<(&Inner, &'c mut Claim)> {
         let above = self.home.above.as_ref()?;
-        let lent = cold.rare.as_ref()?.lent.iter().find(|lent| lent.claim.is_same_call(claim))?;
-        Some((&above.parent, lent.from_parent))
+        let mut lent = cold.rare.as_mut()?.lent.iter_mut();
+        let lent = lent.find(|lent| lent.claim.is_same_call(claim))?;
+        Some((&above.parent, &mut lent.from_parent))
+    }
+
+    /// The call has ended: what it holds of the parent's is to be settled.
+    pub(super) fn take_back(&self, cold: &mut Cold, claim: Claim) -> Option<(&Inner, Claim)> {
+        let (parent, from_parent) = self.lent(cold, claim)?;
+        let from_parent = *from_parent;
+        if let Some(rare) = &mut cold.rare {
+            rare.lent.retain(|lent| !lent.claim.is_same_call(claim));
+        }
+        Some((parent, from_parent))
     }
 }
 
@@ -112,19 +151,13 @@ impl Cold {
         rare.lent.push(Lent { claim, from_parent });
         claim
     }
-
-    /// The call has ended.
-    pub(super) fn take_back(&mut self, claim: Claim) {
-        if let Some(rare) = &mut self.rare {
-            rare.lent.retain(|lent| !lent.claim.is_same_call(claim));
-        }
-    }
 }
 
 impl Above {
     #[inline]
     fn lets_all_through(&self) -> bool {
-        matches!(self.parent.face.load().door(), Door::Voter | Door::Bystander)
+        let face = self.parent.face.load();
+        matches!(face.door(), Door::Voter | Door::Bystander) || face.only_throttles()
     }
 }
 
@@ -138,10 +171,45 @@ impl Inner {
         self.cold.lock().rare().family = Some(family);
     }
 
-    /// Has the family reconsider whether the parent is to open.
-    pub(super) fn report_opening(&self) {
-        if let Some(family) = self.home.above.as_ref().and_then(|above| above.family.upgrade()) {
+    /// Tells the families that this breaker is a member or the parent of. With nothing held.
+    pub(super) fn report(&self, log: &[Change]) {
+        // What was ordered is no evidence against what the family shares.
+        let opens = |change: &Change| change.opens() && change.cause() != Some(Cause::Ordered);
+        if log.iter().any(opens)
+            && let Some(family) = self.home.above.as_ref().and_then(|above| above.family.upgrade())
+        {
             family.child_opened(self.clock.now());
         }
+        let closed = log.iter().rev().find_map(|change| match change {
+            Change::Phase(transition) => Some(transition),
+            Change::Mode(_) => None,
+        });
+        if let Some(Transition { to: PhaseName::Closed, generation, .. }) = closed
+            && let Some(family) = self.family()
+        {
+            family.parent_closed(*generation);
+        }
+    }
+
+    /// The family that it is the parent of.
+    pub(super) fn family(&self) -> Option<Arc<dyn Members>> {
+        self.cold.peek(|cold| cold.rare.as_ref()?.family.clone())?.upgrade()
+    }
+
+    /// Opens a parent most of whose busy children are open, as counted in this phase of its own.
+    /// `well` is whether any call to one of them has succeeded in that phase.
+    pub(crate) fn roll_up(&self, children: Children, generation: u64, well: bool) {
+        self.look();
+        self.locked(|inner, cold, log| {
+            if cold.state.generation() != generation {
+                return;
+            }
+            inner.note_successes(cold);
+            if well {
+                cold.state.note_success();
+            }
+            let command = Command::RollUp(children);
+            cold.state.command(&cold.settings, inner.clock.now(), command, log);
+        });
     }
 }

@@ -167,6 +167,11 @@ impl Inner {
         self.streak()
     }
 
+    /// Calls that ever succeeded.
+    pub(crate) fn successes(&self) -> u64 {
+        self.shards.successes()
+    }
+
     /// What was counted, ever.
     pub(crate) fn totals(&self) -> Counters {
         self.shards.totals()
@@ -209,9 +214,12 @@ impl Inner {
         })
     }
 
-    /// Its phase and since when it is in it.
-    pub(crate) fn phase_since(&self) -> (PhaseName, Tick) {
-        self.cold.peek(|cold| (cold.state.phase(), cold.state.entered()))
+    /// Its phase, the number of that, and since when it is in it.
+    pub(crate) fn phase_since(&self) -> (PhaseName, u64, Tick) {
+        self.cold.peek(|cold| {
+            let state = &cold.state;
+            (state.phase(), state.generation(), state.entered())
+        })
     }
 
     /// The operator's override in force, if there is one: the mode, for how long, and whose order.
@@ -227,12 +235,9 @@ impl Inner {
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.look();
         let dependencies = self.look_at_dependencies();
-        let (mut snapshot, family) = self.cold.peek(|cold| {
-            let family = cold.rare.as_ref().and_then(|rare| rare.family.clone());
-            (self.snapshot_of(cold), family)
-        });
+        let mut snapshot = self.cold.peek(|cold| self.snapshot_of(cold));
         // Their locks are not taken under this one.
-        snapshot.keys = family.and_then(|family| family.upgrade()).map(|family| family.keys());
+        snapshot.keys = self.family().map(|family| family.keys());
         snapshot.dependencies = dependencies;
         snapshot
     }

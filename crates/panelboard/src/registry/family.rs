@@ -92,6 +92,9 @@ struct RollUp {
     children: Children,
     counted: Option<Tick>,
     opened_since: u32,
+    /// The number of the parent's last closed phase after another, and how many calls to members had
+    /// succeeded when it began. Nobody calls a parent itself, so its health is that of its members.
+    closed: Option<(u64, u64)>,
 }
 
 // ===== impl Family =====
@@ -406,6 +409,13 @@ impl FamilyShared {
         all
     }
 
+    /// Calls to members that ever succeeded.
+    fn successes(&self) -> u64 {
+        let evicted = lock(&self.roster).evicted().1.success;
+        let members = self.breakers();
+        members.iter().fold(evicted, |sum, breaker| sum + breaker.inner.successes())
+    }
+
     /// How the members do, as far as that counts for the parent in its present phase.
     fn count_children(&self, since: Tick, now: Tick) -> Children {
         let mut children = Children::default();
@@ -418,7 +428,7 @@ impl FamilyShared {
 
 impl Members for FamilyShared {
     fn child_opened(&self, now: Tick) {
-        let (phase, since) = self.parent.inner.phase_since();
+        let (phase, generation, since) = self.parent.inner.phase_since();
         if !self.options.roll_up || phase != PhaseName::Closed {
             return;
         }
@@ -434,9 +444,23 @@ impl Members for FamilyShared {
             }
         }
         let children = self.count_children(since, now);
-        *lock(&self.tally) = RollUp { children, counted: Some(now), opened_since: 0 };
+        let closed = {
+            let mut known = lock(&self.tally);
+            *known = RollUp { children, counted: Some(now), opened_since: 0, ..*known };
+            known.closed.filter(|(phase, _)| *phase == generation)
+        };
         if children.most_are_open() {
-            self.parent.command(Command::RollUp(children));
+            let well = closed.is_some_and(|(_, before)| self.successes() > before);
+            self.parent.inner.roll_up(children, generation, well);
+        }
+    }
+
+    fn parent_closed(&self, generation: u64) {
+        let successes = self.successes();
+        let mut known = lock(&self.tally);
+        // Another thread may have come with a later phase.
+        if known.closed.is_none_or(|(phase, _)| phase < generation) {
+            known.closed = Some((generation, successes));
         }
     }
 

@@ -214,6 +214,8 @@ struct Nobody;
 impl Members for Nobody {
     fn child_opened(&self, _: Tick) {}
 
+    fn parent_closed(&self, _: u64) {}
+
     fn keys(&self) -> Keys {
         Keys::default()
     }
