@@ -4,7 +4,7 @@
 //! lock: an open parent refuses it, a half-open one lends it one of its own probe slots, and what
 //! comes of the call is given back to both.
 
-use std::panic::RefUnwindSafe;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) struct Above {
 }
 
 /// The breakers of a family, as far as one of them or their parent needs to know.
-pub(crate) trait Members: Send + Sync + RefUnwindSafe {
+pub(crate) trait Members: Send + Sync + UnwindSafe + RefUnwindSafe {
     /// One of them has opened. Called with nothing held.
     fn child_opened(&self, now: Tick);
 
