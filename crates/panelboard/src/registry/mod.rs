@@ -150,12 +150,14 @@ impl Registry {
         let stays = |name: &Name| {
             !before.circuits.contains_key(&**name) || catalog.circuits.contains_key(&**name)
         };
-        listed.breakers.retain(|name, _| stays(name));
-        listed.families.retain(|name, _| stays(name));
+        // Dropped when others may look breakers up again: a family may be large.
+        let gone: Vec<_> = listed.breakers.extract_if(|name, _| !stays(name)).collect();
+        let families_gone: Vec<_> = listed.families.extract_if(|name, _| !stays(name)).collect();
         for name in catalog.circuits.keys().chain(catalog.depends_on.names()) {
             self.get_or_create(&mut listed, name);
         }
         drop(listed);
+        drop((gone, families_gone));
         // Reconfiguring wakes subscribers, which is foreign code: not under a lock. So others may
         // apply theirs meanwhile, and whoever finds that it is no longer the last makes up for it.
         while !Arc::ptr_eq(&self.reconfigure_all(), &self.catalog()) {}
