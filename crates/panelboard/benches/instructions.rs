@@ -9,11 +9,13 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use panelboard::{CircuitBreaker, Clock, Command, Kind, Settings, SettingsBuilder};
+use panelboard::{
+    Catalog, CircuitBreaker, Clock, Command, Kind, Registry, Settings, SettingsBuilder,
+};
 
 type Path = (&'static str, fn(u64));
 
-const PATHS: [Path; 13] = [
+const PATHS: [Path; 14] = [
     ("success", |calls| {
         let breaker = closed(lenient());
         repeat(calls, |n| breaker.call(|| operation(n, false)));
@@ -39,6 +41,12 @@ const PATHS: [Path; 13] = [
             };
             result
         });
+    }),
+    ("success, key of a family", |calls| {
+        let settings = lenient().build().expect("these settings are sound");
+        let catalog = Catalog { defaults: settings, ..Catalog::default() };
+        let breaker = Registry::from_config(&catalog).keyed("counted").breaker(&["key"]);
+        repeat(calls, |n| breaker.call(|| operation(n, false)));
     }),
     ("success, permit", |calls| {
         let breaker = closed(lenient());

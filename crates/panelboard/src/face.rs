@@ -220,6 +220,12 @@ impl Face {
         self.0 & (DOOR | WEIGHS) == WEIGHS
     }
 
+    /// Whether it is so unless the breaker's parent is against it.
+    #[inline]
+    pub(crate) fn is_plainly_gated(self) -> bool {
+        self.0 & (GATED | WEIGHS) == GATED | WEIGHS
+    }
+
     /// Whether all there is to a success is to count it in this thread's shard: calls are not timed,
     /// and nothing behind the lock looks at them. For a failure, the [settings](crate::hot::Hot) have
     /// a say as well.

@@ -90,15 +90,24 @@ impl Inner {
     pub(super) fn admit_here(&self) -> Option<Result<Visit<'_>, Rejected>> {
         let face = self.face.load();
         if face.is_plain() {
-            let shard = self.shards.own()?;
-            shard.admitted();
-            let started = self.started(face);
-            return Some(Ok(Visit { inner: Some(self), shard, face, started }));
+            return self.visit(face);
         }
         if face.refuses() {
             return self.refuse(face).map(|wait| Err(self.rejected(face, wait)));
         }
+        if face.is_plainly_gated() && self.gate_is_open() {
+            return self.visit(face);
+        }
         None
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "its parts must stay in registers; measured")]
+    fn visit(&self, face: Face) -> Option<Result<Visit<'_>, Rejected>> {
+        let shard = self.shards.own()?;
+        shard.admitted();
+        let started = self.started(face);
+        Some(Ok(Visit { inner: Some(self), shard, face, started }))
     }
 
     /// Counts a refusal and says when to come back; `None` if the face no longer holds.

@@ -62,7 +62,6 @@ impl Inner {
     pub(crate) fn settle(&self, claim: Claim, outcome: Outcome, detail: Option<&ErrorDetail>) {
         let face = self.face.load();
         if face.weighs(claim)
-            && face.is_plain()
             && let Some(shard) = self.shards.own()
         {
             match outcome {
