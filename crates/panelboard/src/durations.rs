@@ -26,7 +26,8 @@ impl Durations {
         let (this, took) = (u64::from(number) + 1, Tick::ZERO.after(took).as_nanos());
         if shown.load(Ordering::Relaxed) == this {
             let sum = nanos.load(Ordering::Relaxed).saturating_add(took);
-            return nanos.store(sum, Ordering::Relaxed);
+            // Release, as below: who reads this sum must not find an older number.
+            return nanos.store(sum, Ordering::Release);
         }
         shown.store(0, Ordering::Relaxed);
         // Release, both: pair with the acquires in `sum`. Who reads this sum finds the number taken
@@ -101,6 +102,9 @@ mod loom {
             assert!([0, 1, 2, 100].contains(&sum), "{sum}");
             let sum = durations.sum(11);
             assert!([0, 1, 2].contains(&sum), "{sum}");
+            // For who has read the clock a window earlier there is bucket 1 alone.
+            let sum = durations.sum(1);
+            assert!([0, 100].contains(&sum), "{sum}");
             writer.join().unwrap();
             assert_eq!(durations.sum(11), 2);
         });
