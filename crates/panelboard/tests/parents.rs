@@ -121,6 +121,25 @@ fn b7_an_excused_failure_gives_the_parents_probe_back() {
     assert_eq!(parent.phase(), PhaseName::Closed);
 }
 
+/// A call that is forgotten, and a key that is reset while it holds the parent's probe.
+#[test]
+fn b7_no_call_of_a_key_keeps_the_parents_slot_for_ever() {
+    let (_, family, clock) = family(settings());
+    let parent = half_open(&family, &clock);
+    let (c, d) = (family.breaker(&["c"]), family.breaker(&["d"]));
+    let _ = Box::leak(Box::new(c.try_acquire_for(secs(7)).unwrap()));
+    assert_eq!(d.try_acquire().unwrap_err().reason(), Reason::Probing);
+    clock.advance(secs(7));
+    let probe = d.try_acquire().unwrap();
+    d.command(Command::Reset);
+    probe.success();
+    let probes = parent.snapshot().probes.unwrap();
+    assert_eq!((probes.in_flight, probes.successes), (0, 1), "late for its key alone");
+    assert_eq!(d.snapshot().counters.late, 1);
+    succeed(&family, "c");
+    assert_eq!(parent.phase(), PhaseName::Closed);
+}
+
 /// Found slow while it ran, it is not found slow again when it ends.
 #[test]
 fn b11_a_slow_probe_of_the_parents_is_counted_slow_once() {
