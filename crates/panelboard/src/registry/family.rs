@@ -51,7 +51,8 @@ const STALE: Duration = Duration::from_secs(1);
 ///   needs the place, or by [`evict_idle`](Self::evict_idle). Its counters go with it.
 /// - **The parent**, the breaker with the family's own name, opens when more than half of the busy
 ///   keys, and at least two, are open. Then it refuses calls to every key, and recovers by probes of
-///   its own, which are calls to any key.
+///   its own, which are calls to any key; those it counts as well, and no others. Its wait starts over
+///   when calls to keys have succeeded for long enough since it closed.
 ///
 /// # Examples
 /// ```
@@ -91,7 +92,9 @@ struct FamilyShared {
 struct RollUp {
     children: Children,
     counted: Option<Tick>,
-    opened_since: u32,
+    /// How often members have opened, and how often when they were last counted.
+    opened: u32,
+    opened_before: u32,
     /// The number of the parent's last closed phase after another, and how many calls to members had
     /// succeeded when it began. Nobody calls a parent itself, so its health is that of its members.
     closed: Option<(u64, u64)>,
@@ -365,7 +368,8 @@ impl FamilyShared {
             // Another thread may have been quicker.
             let breaker = self.overflow.get_or_init(|| made).clone();
             self.welcome(&breaker);
-            // New settings may have come before it was there to be found.
+            // New settings, and dependencies, may have come before it was there to be found.
+            breaker.depend_on(self.parent.dependencies());
             let settings = self.settings(&mut lock(&self.roster), None);
             breaker.inner.reconfigure(settings);
             breaker
@@ -432,21 +436,26 @@ impl Members for FamilyShared {
         if !self.options.roll_up || phase != PhaseName::Closed {
             return;
         }
-        {
+        let opened = {
             // Counting a large family takes a while, and in an outage members open one after the
             // other; so they are counted only when they might be enough, or after a while.
             let mut known = lock(&self.tally);
-            known.opened_since += 1;
-            let open = known.children.open.saturating_add(known.opened_since);
-            let enough = open > known.children.busy / 2;
+            known.opened = known.opened.wrapping_add(1);
+            let since = known.opened.wrapping_sub(known.opened_before);
+            let enough = known.children.open.saturating_add(since) > known.children.busy / 2;
             if !enough && known.counted.is_some_and(|at| now.since(at) < STALE) {
                 return;
             }
-        }
+            known.opened
+        };
         let children = self.count_children(since, now);
         let closed = {
             let mut known = lock(&self.tally);
-            *known = RollUp { children, counted: Some(now), opened_since: 0, ..*known };
+            // Another thread may have begun to count later, and then knows better.
+            if opened.wrapping_sub(known.opened_before).cast_signed() >= 0 {
+                (known.children, known.counted) = (children, Some(now));
+                known.opened_before = opened;
+            }
             known.closed.filter(|(phase, _)| *phase == generation)
         };
         if children.most_are_open() {

@@ -130,40 +130,42 @@ mod lock_free {
     }
 }
 
-/// loom cannot look into the lock-free map; what is modelled is what the family builds on it.
+/// loom cannot look into the lock-free map; what is modelled is what the family builds on it. In the
+/// order of insertion, for loom wants to see the same each time.
 #[cfg(panelboard_loom)]
 mod models {
-    use std::collections::HashMap;
     use std::sync::Arc;
 
     use super::Member;
     use crate::sync::{Mutex, lock};
 
-    pub(super) struct Map(Mutex<HashMap<u64, Arc<Member>>>);
+    pub(super) struct Map(Mutex<Vec<(u64, Arc<Member>)>>);
 
     impl Default for Map {
         fn default() -> Map {
-            Map(Mutex::new(HashMap::new()))
+            Map(Mutex::new(Vec::new()))
         }
     }
 
     impl Map {
         pub(super) fn with<T>(&self, hash: u64, look: impl FnOnce(&Member) -> T) -> Option<T> {
-            let member = lock(&self.0).get(&hash).cloned();
-            member.map(|member| look(&member))
+            let member = lock(&self.0).iter().find(|(key, _)| *key == hash).cloned();
+            member.map(|(_, member)| look(&member))
         }
 
         pub(super) fn insert(&self, hash: u64, member: Member) {
-            lock(&self.0).insert(hash, Arc::new(member));
+            let mut map = lock(&self.0);
+            map.retain(|(key, _)| *key != hash);
+            map.push((hash, Arc::new(member)));
         }
 
         pub(super) fn remove(&self, hash: u64) {
-            lock(&self.0).remove(&hash);
+            lock(&self.0).retain(|(key, _)| *key != hash);
         }
 
         pub(super) fn each(&self, look: impl FnMut(&Member)) {
-            let members: Vec<_> = lock(&self.0).values().cloned().collect();
-            members.iter().map(|member| &**member).for_each(look);
+            let members: Vec<_> = lock(&self.0).clone();
+            members.iter().map(|(_, member)| &**member).for_each(look);
         }
     }
 }

@@ -135,3 +135,23 @@ fn newcomers_agree_on_one_breaker() {
         assert_eq!(family.len(), 2);
     });
 }
+
+/// B-2: keys that open together open their parent, and once; whoever counts first.
+#[test]
+fn b2_keys_that_open_together_open_their_parent_once() {
+    explore(|| {
+        let (family, _) = family(8);
+        let (mine, other) = (family.breaker(&["old"]), family.breaker(&["new"]));
+        let fail = |breaker: &crate::CircuitBreaker| {
+            breaker.try_acquire().map(|permit| permit.failure(Kind::Timeout)).is_ok()
+        };
+        for breaker in [&mine, &other] {
+            assert!(fail(breaker) && fail(breaker));
+        }
+        let thread = thread::spawn(move || fail(&other));
+        let failed = fail(&mine);
+        assert!(failed && thread.join().unwrap());
+        let parent = family.parent().snapshot();
+        assert_eq!((parent.phase, parent.generation), (crate::PhaseName::Open, 2));
+    });
+}
