@@ -200,15 +200,20 @@ mod tests {
         let failure = Outcome::failure(Kind::Timeout);
         let end = End { outcome: failure, speed: Speed::Unjudged, took: None };
         let mut before = Evidence::new(&settings(last(5)));
-        let fired = before.record(&settings(last(5)), Tick::ZERO, end, Signs::default());
-        assert_eq!((fired, before.tally(Tick::ZERO).failures), (None, 1));
+        for _ in 0..2 {
+            let fired = before.record(&settings(last(5)), Tick::ZERO, end, Signs::default());
+            assert_eq!(fired, None);
+        }
         let after = |rule: SettingsBuilder| {
             let mut evidence = before.clone();
             evidence.reconfigure(&settings(rule));
-            assert_eq!(evidence.streak(), 1);
-            evidence.tally(Tick::ZERO).failures
+            assert_eq!(evidence.streak(), 2);
+            let kinds = evidence.kinds(Tick::ZERO);
+            let failures = evidence.tally(Tick::ZERO).failures;
+            assert_eq!((kinds[Kind::Timeout.index()], kinds.iter().sum()), (failures, failures));
+            failures
         };
-        assert_eq!(after(last(5).failure_rate(0.9)), 1);
+        assert_eq!(after(last(5).failure_rate(0.9)), 2);
         assert_eq!(after(last(6)), 0, "another window");
         assert_eq!(after(last(5).failure_rate(None)), 0, "nobody looks at it any more");
     }
@@ -230,23 +235,31 @@ mod tests {
         assert_eq!(record(Outcome::Success, Speed::Slow), (2, 3, 2, false));
     }
 
-    /// What the lock-free breaker leaves out, the core leaves out too.
+    /// What the lock-free breaker leaves out, the core leaves out too; even if thresholds depend on
+    /// how long calls take, unless it is the rest of one that was too long.
     #[test]
     fn a_success_changes_nothing_in_a_window_full_of_them() {
         let bound = Duration::from_secs(1);
-        let rule = settings(Settings::builder().window(4_u32).slow_call_duration(bound));
-        let mut evidence = Evidence::new(&rule);
-        let record = |evidence: &mut Evidence, millis| {
-            let took = Some(Duration::from_millis(millis));
-            let end = End { outcome: Outcome::Success, speed: Speed::Fast, took };
-            assert_eq!(evidence.record(&rule, Tick::ZERO, end, Signs::default()), None);
-        };
-        for _ in 0..4 {
-            record(&mut evidence, 10);
+        for adaptive in [false, true] {
+            let builder = Settings::builder().window(4_u32).slow_call_duration(bound);
+            let rule = settings(builder.adaptive(adaptive));
+            let mut evidence = Evidence::new(&rule);
+            let record = |evidence: &mut Evidence, speed, millis| {
+                let took = Some(Duration::from_millis(millis));
+                let end = End { outcome: Outcome::Success, speed, took };
+                assert_eq!(evidence.record(&rule, Tick::ZERO, end, Signs::default()), None);
+            };
+            for _ in 0..4 {
+                record(&mut evidence, Speed::Fast, 10);
+            }
+            let full = evidence.clone();
+            record(&mut evidence, Speed::Fast, 900);
+            assert_eq!(evidence, full);
+            let took = evidence.tally(Tick::ZERO).took;
+            record(&mut evidence, Speed::Unjudged, 1_900);
+            let beyond = Duration::from_millis(if adaptive { 900 } else { 0 });
+            assert_eq!(evidence.tally(Tick::ZERO).took, took + beyond);
         }
-        let full = evidence.clone();
-        record(&mut evidence, 900);
-        assert_eq!(evidence, full);
     }
 
     #[test]
@@ -259,6 +272,7 @@ mod tests {
         assert!(!fills(3, secs(10)), "too few calls");
         let off = settings(Settings::builder().failure_rate(None));
         assert!(!after_calls(&off, 9).fills_a_window(&off, secs(99)), "nobody looks at it");
+        assert!(!fills_a_window(&off, secs(99), 99), "however many calls somebody counted");
     }
 
     #[test]

@@ -136,9 +136,11 @@ mod tests {
         assert_eq!(limit.take(arrival, at(5_099), 1, NOW), Err(Excess::For(millis(1))));
         arrival = limit.take(arrival, at(5_100), 1, NOW).unwrap().next;
         assert_eq!(limit.take(arrival, at(5_100), 1, NOW), Err(Excess::For(millis(100))));
-        // A pause earns a burst and no more.
-        assert_eq!(limit.available(arrival, at(60_000)), 3);
-        assert_eq!(limit.available(arrival, at(5_100)), 0);
+        assert_eq!(limit.burst(), 3);
+        // A pause earns what its length does, but no more than a burst.
+        for (now, calls) in [(5_100, 0), (5_199, 0), (5_200, 1), (5_300, 2), (60_000, 3)] {
+            assert_eq!(limit.available(arrival, at(now)), calls, "at {now} ms");
+        }
     }
 
     #[test]

@@ -120,8 +120,10 @@ impl Kind {
 
     /// The kind behind a [`Kind::code`].
     pub const fn from_code(code: u8) -> Kind {
-        let others = Kind::OTHER.index() as u8;
-        if code < others { Kind::ALL[code as usize] } else { Kind::Other(OtherKind(code - others)) }
+        match Kind::ALL[Kind::index_of(code)] {
+            Kind::Other(_) => Kind::Other(OtherKind(code - Kind::OTHER.index() as u8)),
+            kind => kind,
+        }
     }
 
     /// The name in config, metrics and API. User-named kinds are all `other` here.
@@ -229,12 +231,14 @@ mod tests {
         for (i, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), i);
             assert_eq!(Kind::from_code(kind.code()), kind);
+            assert_eq!(Kind::index_of(kind.code()), i);
             assert_eq!(Kind::from_name(kind.name()), Some(kind));
         }
         for number in 0..=OtherKind::CAPACITY {
             let kind = Kind::Other(OtherKind::from_number(number).unwrap());
             assert_eq!(Kind::from_code(kind.code()), kind);
             assert_eq!(kind.index(), Kind::COUNT - 1);
+            assert_eq!(Kind::index_of(kind.code()), kind.index());
         }
         assert_eq!(OtherKind::from_number(OtherKind::CAPACITY.saturating_add(1)), None);
         assert_eq!(Kind::from_name("nonsense"), None);

@@ -155,7 +155,8 @@ mod tests {
         for n in 1..=10 {
             latencies.record(micros(n));
         }
-        assert_eq!(latencies.len(), 10);
+        assert_eq!((latencies.len(), latencies.is_empty()), (10, false));
+        assert_eq!(alloc::format!("{latencies:?}"), "Latencies(10 calls)");
         assert_eq!(latencies.percentile(percent(50)), Some(micros(6)), "5 µs, cut off");
         assert_eq!(latencies.percentile(percent(51)), Some(micros(7)));
         assert_eq!(latencies.percentile(Ratio::ZERO), Some(micros(2)));

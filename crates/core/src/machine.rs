@@ -329,7 +329,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Jitter, SettingsBuilder};
+    use crate::{HealthReport, Jitter, PhaseName, Ratio, Rule, SequentialSpec, SettingsBuilder};
 
     const LEASE: Duration = Duration::from_secs(30);
 
@@ -359,6 +359,208 @@ mod tests {
         assert!(call(&mut machine, secs(1), Outcome::failure(Kind::ServerError)), "it is closed");
         assert_eq!((machine.counters().neutral, machine.counters().failure()), (1, 1));
         assert!(!call(&mut machine, secs(1), Outcome::Success), "and now open");
+    }
+
+    /// Lets a call through that must be.
+    fn ticket(machine: &mut Machine, now: Tick) -> Ticket {
+        let step = machine.step(now, Input::Acquire { lease: LEASE, dependency: None });
+        match step.decision {
+            Some(Decision::Admit { ticket, .. }) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn settle(
+        machine: &mut Machine,
+        now: Tick,
+        ticket: Ticket,
+        (outcome, speed): (Outcome, Speed),
+    ) {
+        let end = End { outcome, speed, took: None };
+        let step = machine.step(now, Input::Settle { ticket, end, dependency: None });
+        assert!(step.verdict.is_some());
+    }
+
+    fn timeout() -> Outcome {
+        Outcome::failure(Kind::Timeout)
+    }
+
+    /// B-11, on a history in which everything comes to pass that is counted.
+    #[test]
+    fn b11_each_call_is_counted_by_what_came_of_it() {
+        let rules = Settings::builder().failure_threshold(3).failure_rate(None).pace(false);
+        let slow_rule = rules.slow_call_duration(Duration::from_secs(1));
+        let settings = slow_rule.jitter(Jitter::None).build().unwrap();
+        let (mut machine, now) = (Machine::new(settings, 7, Tick::ZERO), secs(1));
+        let running = ticket(&mut machine, now);
+        let late = [(); 2].map(|()| ticket(&mut machine, now));
+        for end in [
+            (Outcome::Success, Speed::Fast),
+            (Outcome::Success, Speed::Slow),
+            (Outcome::Success, Speed::Unjudged),
+            (Outcome::Neutral, Speed::Fast),
+            (timeout(), Speed::Fast),
+            (Outcome::pushback(None), Speed::Fast),
+            (Outcome::failure(Kind::Connect), Speed::Slow),
+        ] {
+            let ticket = ticket(&mut machine, now);
+            settle(&mut machine, now, ticket, end);
+        }
+        let dependency = Some(OpenDependency { wait: None });
+        let end = End { outcome: timeout(), speed: Speed::Slow, took: None };
+        let excused = Input::Settle { ticket: ticket(&mut machine, now), end, dependency };
+        machine.step(now, excused);
+        assert!(call(&mut machine, now, timeout()), "the third in a row");
+        // It is open.
+        assert!(!call(&mut machine, now, Outcome::Success));
+        assert!(!call(&mut machine, now, Outcome::Success));
+        settle(&mut machine, now, late[0], (Outcome::Success, Speed::Fast));
+        settle(&mut machine, now, late[1], (timeout(), Speed::Fast));
+        machine.step(now, Input::MarkSlow { ticket: running });
+        // Now nobody is refused.
+        machine.step(now, Input::Command(Command::Observe(Duration::from_secs(60))));
+        assert!(call(&mut machine, now, Outcome::Success));
+        let probe = ticket(&mut machine, secs(7));
+        let bystander = ticket(&mut machine, secs(7));
+        assert_ne!(probe.role, bystander.role);
+        let mut expected = Counters {
+            admitted: 15,
+            success: 4,
+            neutral: 2,
+            excused: 1,
+            pushback: 1,
+            late: 2,
+            slow: 3,
+            would_reject: 2,
+            ..Counters::default()
+        };
+        expected.failures[Kind::Timeout.index()] = 2;
+        expected.failures[Kind::Connect.index()] = 1;
+        expected.rejected[Reason::Open.index()] = 2;
+        assert_eq!(*machine.counters(), expected);
+        assert_eq!(expected.failure(), 3);
+        assert_eq!(expected.ended(), Ended { calls: 7, failures: 3 });
+        assert_eq!(expected.in_flight(), 3, "one that runs on, a probe and a bystander");
+    }
+
+    /// What a family has counted is what its members have, count by count.
+    #[test]
+    fn counters_add_up_count_by_count() {
+        let counted = |n: u64| Counters {
+            admitted: n,
+            success: 2 * n,
+            failures: core::array::from_fn(|at| (at as u64 + 3) * n),
+            neutral: 20 * n,
+            excused: 21 * n,
+            pushback: 22 * n,
+            late: 23 * n,
+            slow: 24 * n,
+            rejected: core::array::from_fn(|at| (at as u64 + 25) * n),
+            would_reject: 40 * n,
+        };
+        let mut sum = counted(2);
+        sum.add(&counted(3));
+        assert_eq!(sum, counted(5));
+    }
+
+    /// A call that hangs is evidence as soon as it is slow, not when it gives up.
+    #[test]
+    fn calls_that_are_slow_while_they_run_trip_the_slow_rule() {
+        let slow_rule = Settings::builder().slow_call_duration(Duration::from_secs(1)).min_calls(2);
+        let mut machine = machine(slow_rule);
+        let running = [(); 2].map(|()| ticket(&mut machine, secs(1)));
+        machine.step(secs(2), Input::MarkSlow { ticket: running[0] });
+        assert_eq!(machine.state().phase(), PhaseName::Closed);
+        machine.step(secs(2), Input::MarkSlow { ticket: running[1] });
+        assert_eq!(machine.state().phase(), PhaseName::Open);
+    }
+
+    fn sequential(spec: SequentialSpec) -> Settings {
+        let rules = Settings::builder().failure_threshold(None).failure_rate(None).sequential(spec);
+        rules.jitter(Jitter::None).build().unwrap()
+    }
+
+    /// Five failures are odds of 20⁵ to one, three of them are 60 % of five.
+    #[test]
+    fn rules_reckon_with_the_score_and_with_what_a_health_check_found() {
+        let adaptive = Settings::builder().failure_threshold(5).adaptive(true).build().unwrap();
+        let health = Some(HealthReport::Degraded);
+        for (settings, health, failures, rule) in [
+            (sequential(SequentialSpec::default()), None, 5, Rule::Sequential),
+            (adaptive, None, 5, Rule::ConsecutiveFailures),
+            (adaptive, health, 3, Rule::ConsecutiveFailures),
+        ] {
+            let mut machine = Machine::new(settings, 7, Tick::ZERO);
+            if let Some(report) = health {
+                machine.step(secs(1), Input::Command(Command::Health(report)));
+            }
+            for _ in 1..failures {
+                assert!(call(&mut machine, secs(1), timeout()));
+            }
+            let last = ticket(&mut machine, secs(1));
+            let end = End { outcome: timeout(), speed: Speed::Unjudged, took: None };
+            let step = machine.step(secs(1), Input::Settle { ticket: last, end, dependency: None });
+            match step.changes[..] {
+                [Change::Phase(transition)] => assert_eq!(transition.cause.name(), rule.name()),
+                ref other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// A machine that learns its base rate, and every tenth of whose calls fails.
+    struct Learner(Machine);
+
+    impl Learner {
+        fn new() -> Learner {
+            let learned = SequentialSpec::default().learned().fault_rate(0.5);
+            Learner(Machine::new(sequential(learned), 7, Tick::ZERO))
+        }
+
+        /// The base rate after so many calls more, in basis points.
+        fn after(&mut self, calls: u32) -> u64 {
+            for n in 1..=calls {
+                let failed = n.is_multiple_of(10);
+                assert!(call(
+                    &mut self.0,
+                    secs(1),
+                    if failed { timeout() } else { Outcome::Success }
+                ));
+            }
+            self.0.cusum().unwrap().base_rate().as_basis_points()
+        }
+    }
+
+    /// (5 % × 8,000 + 100) / 9,000 = 5.56 %.
+    #[test]
+    fn a_base_rate_is_learned_from_a_thousand_calls_that_nothing_disturbed() {
+        let same = Learner::new().0.settings;
+        let other = Settings { min_calls: 3, ..same };
+        for (input, disturbs) in [
+            (Input::Look, false),
+            (Input::Reconfigure(same), false),
+            (Input::Reconfigure(other), true),
+            (Input::Command(Command::Observe(Duration::from_secs(9))), true),
+        ] {
+            let mut learner = Learner::new();
+            assert_eq!(learner.after(500), 500);
+            learner.0.step(secs(1), input);
+            assert_eq!(learner.after(490), 500, "{input:?}");
+            assert_eq!(learner.after(10), if disturbs { 500 } else { 556 }, "{input:?}");
+            assert_eq!(learner.after(490), if disturbs { 500 } else { 556 }, "{input:?}");
+            assert_eq!(learner.after(10), 556, "{input:?}");
+        }
+    }
+
+    /// What is normal for a dependency outlasts an outage, but not the order to forget everything.
+    #[test]
+    fn a_learned_base_rate_outlasts_all_but_a_reset() {
+        for (order, base_rate) in [(Command::Trip, 556), (Command::Reset, 500)] {
+            let mut learner = Learner::new();
+            assert_eq!(learner.after(1_000), 556);
+            learner.0.step(secs(1), Input::Command(order));
+            let cusum = learner.0.cusum().unwrap();
+            assert_eq!(cusum.base_rate(), Ratio::basis_points(base_rate).unwrap(), "{order:?}");
+        }
     }
 
     /// A server that fails and says when to come back is not asked earlier.

@@ -454,6 +454,9 @@ mod tests {
         );
         assert!(b().failure_rate(f64::NAN).build().is_err());
         assert!(b().backoff_multiplier(f64::INFINITY).build().is_err());
+        let (day, second) = (Duration::from_secs(86_400), Duration::from_secs(1));
+        assert_eq!(text(b().window(day + second)), "window is 86401s, but must be 100ms to 1d");
+        assert!(b().window(day).build().is_ok());
         assert!(b().window(Duration::from_millis(1)).build().is_err());
         assert!(b().window(0_u32).build().is_err());
         assert!(b().jitter_share(1.5).build().is_err());
