@@ -5,7 +5,8 @@
 //! Engineering*, O'Reilly 2016). The budget is a bucket of tokens: each call puts in `ratio` of a
 //! token, time puts in `min_per_second`, each retry takes out one, and it never holds more than
 //! `reserve`. So in any stretch of time there are at most
-//! `reserve + ratio × calls + min_per_second × seconds` retries.
+//! `reserve + ratio × calls + min_per_second × seconds` retries; of time as callers read it, so that
+//! one who comes late draws at the time that it read.
 //!
 //! These are the quantities of Finagle's `RetryBudget` and tower's `TpsBudget`, and their defaults.
 //! Where those let deposits expire after ten seconds, here the bucket is full at what ten seconds
@@ -147,12 +148,13 @@ impl Default for BudgetSettings {
 }
 
 fn stamp(now: Tick) -> u64 {
-    now.as_nanos() / 1_000_000 % CYCLE
+    now.as_nanos() / 1_000_000
 }
 
 // ===== impl Balance =====
 
 impl Balance {
+    /// Keeps the stamp modulo [`CYCLE`]: the shift drops the rest.
     fn new(units: u64, stamp: u64) -> Balance {
         Balance(units | stamp << UNIT_BITS)
     }
@@ -280,11 +282,14 @@ mod tests {
         let balance = settings.withdraw(settings.full(at(CYCLE - 9)), at(CYCLE - 1)).unwrap();
         assert_eq!(Balance::from_bits(balance.to_bits()), balance);
         assert_eq!((balance.units(), balance.stamp()), (9_999 * TOKEN, CYCLE - 1));
+        let shown = alloc::format!("{:?}", settings.full(at(CYCLE + 7)));
+        assert_eq!(shown, "Balance(100000000/10000 at 7 ms)");
     }
 
     proptest! {
         /// In any stretch of any history, with threads that come late: no more retries than the
-        /// reserve, the share of the calls and the rate come to.
+        /// reserve, the share of the calls and the rate come to. A stretch begins with the earliest
+        /// time that was read in it.
         #[test]
         fn never_more_retries_than_the_terms_allow(
             ratio in 0_u16..=10_000,
@@ -311,12 +316,13 @@ mod tests {
                     (true, None) => balance,
                     (false, _) => settings.deposit(balance, at(read)),
                 };
-                seen.push((now, retry, paid.is_some()));
+                seen.push((read, retry, paid.is_some()));
             }
             let stretch = &seen[from.min(seen.len() - 1)..];
-            let began = stretch[0].0;
+            let (mut began, mut now) = (stretch[0].0, stretch[0].0);
             let (mut calls, mut retries) = (0_u64, 0_u64);
-            for &(now, retry, paid) in stretch {
+            for &(read, retry, paid) in stretch {
+                (began, now) = (began.min(read), now.max(read));
                 calls += u64::from(!retry);
                 retries += u64::from(paid);
                 // The first step of the stretch may pay out the time before it.
