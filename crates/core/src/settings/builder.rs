@@ -422,10 +422,94 @@ impl SettingsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Ratio;
 
     #[test]
     fn says_nothing_and_gets_the_defaults() {
         assert_eq!(Settings::builder().build(), Ok(Settings::default()));
+    }
+
+    /// Each another value than by default, so none can stand for another.
+    #[test]
+    fn settings_are_what_was_said() {
+        let secs = Duration::from_secs;
+        let rule = SequentialSpec::default();
+        let said = Settings::builder()
+            .mode(Mode::Observe)
+            .failure_threshold(11)
+            .failure_rate(0.12)
+            .failure_count(13)
+            .min_calls(14)
+            .window(15_u32)
+            .slow_call_duration(secs(16))
+            .slow_call_rate(0.17)
+            .sequential(rule)
+            .adaptive(true)
+            .recovery_timeout(secs(18))
+            .backoff_multiplier(1.9)
+            .backoff_max(secs(20))
+            .jitter(Jitter::Full)
+            .max_retry_after(secs(21))
+            .half_open_max_calls(22)
+            .success_threshold(23)
+            .probe_calls(24)
+            .timeout(secs(25))
+            .pace(false)
+            .ramp(secs(26))
+            .throttle(2.7)
+            .throttle_window(secs(28))
+            .throttle_max(0.29)
+            .health_check(secs(30))
+            .ignore([Kind::Auth]);
+        let percent = |percent| Ratio::percent(percent).unwrap();
+        for settings in [said, said.over(Settings::builder()), Settings::builder().over(said)] {
+            let settings = settings.build().unwrap();
+            assert_eq!(settings.mode(), Mode::Observe);
+            assert_eq!(settings.failure_threshold(), Some(11));
+            assert_eq!(settings.failure_rate(), Some(percent(12)));
+            assert_eq!(settings.failure_count(), Some(13));
+            assert_eq!(settings.min_calls(), 14);
+            assert_eq!(settings.window(), WindowSpec::Calls(15));
+            assert_eq!(settings.slow_call_duration(), Some(secs(16)));
+            assert_eq!(settings.slow_call_rate(), percent(17));
+            assert_eq!(settings.sequential().map(SequentialSpec::from), Some(rule));
+            assert!(settings.adaptive());
+            assert_eq!(settings.recovery_timeout(), secs(18));
+            assert_eq!(settings.backoff().multiplier_millis(), 1_900);
+            assert_eq!(settings.backoff().max(), secs(20));
+            assert_eq!(settings.jitter(), Jitter::Full);
+            assert_eq!(settings.max_retry_after(), secs(21));
+            assert_eq!(settings.half_open_max_calls(), 22);
+            assert_eq!(settings.success_threshold(), 23);
+            assert_eq!(settings.probe_calls(), 24);
+            assert_eq!(settings.timeout(), Some(secs(25)));
+            assert!(!settings.pace());
+            assert_eq!(settings.ramp(), Some(secs(26)));
+            let throttle = settings.throttle().unwrap();
+            assert_eq!(throttle.k_millis(), 2_700);
+            assert_eq!((throttle.window(), throttle.max()), (secs(28), percent(29)));
+            assert_eq!(settings.health_check(), Some(secs(30)));
+            assert_eq!(settings.ignore(), [Kind::Auth].into_iter().collect());
+        }
+        assert!(Settings::default().pace());
+    }
+
+    /// What is kept only for a rule is kept if there is such a rule, and if there is any.
+    #[test]
+    fn what_is_kept_follows_from_the_rules_there_are() {
+        let bare = Settings::builder().failure_rate(None);
+        let slow = Duration::from_secs(1);
+        for (said, window, latency) in [
+            (bare, false, false),
+            (bare.failure_rate(0.5), true, false),
+            (bare.failure_count(5), true, false),
+            (bare.slow_call_duration(slow), true, false),
+            (bare.adaptive(true), false, false),
+            (bare.adaptive(true).slow_call_duration(slow), true, true),
+        ] {
+            let settings = said.build().unwrap();
+            assert_eq!((settings.has_window_rule(), settings.tracks_latency()), (window, latency));
+        }
     }
 
     #[test]
@@ -453,6 +537,11 @@ mod tests {
             "backoff.multiplier is 0.5, but must be 1 to 100"
         );
         assert!(b().failure_rate(f64::NAN).build().is_err());
+        assert_eq!(
+            text(b().failure_rate(0.0)),
+            "failure_rate is 0, but must be above 0 and at most 1"
+        );
+        assert!(b().slow_call_rate(0.000_01).build().is_err(), "nearer to none than to any share");
         assert!(b().backoff_multiplier(f64::INFINITY).build().is_err());
         let (day, second) = (Duration::from_secs(86_400), Duration::from_secs(1));
         assert_eq!(text(b().window(day + second)), "window is 86401s, but must be 100ms to 1d");

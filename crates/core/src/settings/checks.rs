@@ -91,3 +91,26 @@ pub(super) fn millis(
     #[expect(clippy::cast_sign_loss, reason = "checked to be positive")]
     Ok((millis + 0.5) as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whole days as such, and nothing rounded to them: whoever reads the bound may set it.
+    #[test]
+    fn bounds_of_times_are_said_exactly() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        for (bound, said) in [
+            (Duration::ZERO, "0ns"),
+            (Duration::from_millis(1), "1ms"),
+            (Duration::from_secs(3_600), "3600s"),
+            (DAY, "1d"),
+            (2 * DAY, "2d"),
+            (DAY + Duration::from_secs(1), "86401s"),
+            (DAY + Duration::from_nanos(1), "86400.000000001s"),
+        ] {
+            let error = within_time("wait", Duration::MAX, bound..=bound).unwrap_err();
+            assert_eq!(error.accepted(), format!("{said} to {said}"));
+        }
+    }
+}

@@ -35,3 +35,16 @@ impl fmt::Display for SettingsError {
 }
 
 impl core::error::Error for SettingsError {}
+
+#[cfg(test)]
+mod tests {
+    use crate::Settings;
+
+    /// A form can put each part where it belongs.
+    #[test]
+    fn an_error_can_be_taken_apart() {
+        let error = Settings::builder().min_calls(0).build().unwrap_err();
+        assert_eq!((error.field(), error.value()), ("min_calls", "0"));
+        assert_eq!(error.accepted(), "1 to 1000000000");
+    }
+}

@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_is_what_was_said() {
+        let spec = SequentialSpec::default().learned().fault_rate(0.1).false_trips_per(2_000_000);
+        let rule = spec.check().unwrap();
+        assert_eq!(rule.base_rate(), BaseRate::Learned);
+        assert_eq!(rule.fault_rate(), Ratio::percent(10).unwrap());
+        assert_eq!(rule.false_trips_per(), 2_000_000);
+        assert_eq!(rule.limit(), Score::for_false_trips_per(2_000_000));
+    }
+
+    #[test]
     fn a_checked_rule_can_be_said_again() {
         for spec in [SequentialSpec::default(), SequentialSpec::default().learned()] {
             let rule = spec.check().unwrap();
