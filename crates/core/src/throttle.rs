@@ -188,14 +188,61 @@ mod tests {
     #[test]
     fn draws_hit_as_often_as_they_should() {
         let throttle = throttle(2.0, 0.9);
-        let refused = (0..10_000_u64)
-            .filter(|draw| {
-                let mut demand = Demand { draws: *draw, ..after(throttle, 100, 0, 80) };
-                demand.passed = Some(0);
-                demand.admit(throttle, at(1)).is_err()
-            })
-            .count();
-        assert!((5_800..6_100).contains(&refused), "60 of 101 are to be refused, not {refused}");
+        for seed in [0, 1, u64::MAX] {
+            let refused = (0..10_000_u64)
+                .filter(|draw| {
+                    let mut demand = Demand { seed, draws: *draw, ..after(throttle, 100, 0, 80) };
+                    demand.passed = Some(0);
+                    demand.admit(throttle, at(1)).is_err()
+                })
+                .count();
+            assert!(
+                (5_800..6_100).contains(&refused),
+                "60 of 101 are to be refused, not {refused}"
+            );
+        }
+    }
+
+    /// Of [`ONE`] draws, as many refuse as the probability says: those below it.
+    #[test]
+    fn a_draw_that_equals_the_probability_refuses_nothing() {
+        // So that the first draw is one half.
+        const SEED: u64 = 0xbee7_dc03_471f_0984;
+        for (max, refused) in [(0.5, false), (0.5001, true)] {
+            let throttle = throttle(1.0, max);
+            let mut demand = Demand { seed: SEED, ..after(throttle, 1_000_000, 0, 1_000_000) };
+            assert_eq!(demand.clone().draw(), ONE / 2);
+            demand.passed = Some(0);
+            assert_eq!(demand.admit(throttle, at(1)).is_err(), refused);
+        }
+    }
+
+    /// Each call counts as a request, and as accepted until it fails; one that was refused as a
+    /// request only.
+    #[test]
+    fn calls_are_counted_as_they_come() {
+        let throttle = throttle(1.0, 0.9);
+        let mut demand = Demand::new(throttle, 1, at(0));
+        for _ in 0..9 {
+            assert_eq!(demand.admit(throttle, at(0)), Ok(()));
+        }
+        assert_eq!(demand.refused_share(throttle, at(0)), Ratio::ZERO);
+        for _ in 0..6 {
+            demand.fail(at(0));
+        }
+        assert_eq!(demand.refused_share(throttle, at(0)), Ratio::of(6, 10));
+        assert!((0..100).any(|_| demand.admit(throttle, at(0)).is_err()));
+        let Part { requests, refused, failures } = demand.sum;
+        assert_eq!((refused, failures), (1, 6));
+        assert_eq!(demand.refused_share(throttle, at(0)), Ratio::of(7, requests + 1));
+    }
+
+    #[test]
+    fn fits_only_a_throttle_that_looks_back_as_far() {
+        let with = |secs| Throttle { window: Duration::from_secs(secs), ..Throttle::default() };
+        let demand = Demand::new(with(30), 1, at(0));
+        assert!(demand.fits(with(30)) && !demand.fits(with(60)));
+        assert!(demand.fits(Throttle { k_millis: 1_500, ..with(30) }), "it counts the same");
     }
 
     #[test]

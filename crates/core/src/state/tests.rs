@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
+use crate::backoff;
 use crate::rollup::Children;
 use crate::rules::Thresholds;
 use crate::{Jitter, Kind, Ratio, Rule, SettingsBuilder, Tally, limits};
@@ -632,4 +633,136 @@ fn b3_a_bystander_of_an_earlier_phase_is_no_sign_of_health() {
     assert!(!subject.is_clean(at(1_000)));
     subject.trip(at(1_000));
     assert_eq!(subject.state.failed_recoveries(), 1);
+}
+
+/// B-7: probes that never end hold nothing up for ever; and a wait without an answer is no failed
+/// recovery.
+#[test]
+fn b7_a_round_that_learns_nothing_goes_back_to_open_on_time() {
+    let mut subject = Subject::new(builder());
+    subject.trip(at(0));
+    subject.acquire(at(5));
+    assert_eq!(looked(&mut subject, 34), PhaseName::HalfOpen);
+    assert_eq!(looked(&mut subject, 35), PhaseName::Open);
+    // However late somebody looks: the round was over then.
+    assert_eq!((subject.state.entered(), subject.opens_for(at(35))), (at(35), secs(5)));
+    assert_eq!(subject.state.failed_recoveries(), 0);
+}
+
+/// With a slow rule a probe that was slow is none that succeeded, even if nobody can say how it
+/// ended; without one it is as good as any.
+#[test]
+fn slow_probes_vote_against_recovery_if_slow_calls_trip() {
+    let timed = builder().probe_calls(4).slow_call_duration(secs(1));
+    let untimed = builder().probe_calls(4);
+    let failure = Outcome::failure(Kind::Timeout);
+    for (settings, outcome, speed, votes) in [
+        (timed, Outcome::Success, Speed::Fast, (1, 0)),
+        (timed, Outcome::Success, Speed::Slow, (0, 1)),
+        (timed, Outcome::Neutral, Speed::Fast, (0, 0)),
+        (timed, Outcome::Neutral, Speed::Slow, (0, 1)),
+        (timed, failure, Speed::Fast, (0, 1)),
+        (untimed, Outcome::Success, Speed::Unjudged, (1, 0)),
+        (untimed, Outcome::Success, Speed::Slow, (1, 0)),
+        (untimed, Outcome::Neutral, Speed::Slow, (0, 0)),
+    ] {
+        let mut subject = Subject::new(settings);
+        subject.trip(at(0));
+        let probe = subject.acquire(at(5));
+        let end = (outcome, speed);
+        let verdict = subject.state.settle(&subject.settings, at(6), probe, end, &mut Vec::new());
+        assert_eq!(verdict, Verdict::Counted);
+        let round = subject.state.round().expect("undecided");
+        assert_eq!((round.successes(), round.failures()), votes, "{outcome:?}, {speed:?}");
+    }
+}
+
+/// B-3: neither a call from before the last opening, nor a probe of an earlier round.
+#[test]
+fn b3_a_call_of_an_earlier_phase_is_not_found_slow() {
+    let mut subject = Subject::new(builder().slow_call_duration(secs(1)).success_threshold(1));
+    let voter = subject.acquire(at(0));
+    subject.trip(at(0));
+    let earlier = subject.acquire(at(5));
+    subject.command(at(6), Command::OpenFor(secs(1)));
+    let later = subject.acquire(at(7));
+    assert_eq!(earlier.role, later.role);
+    assert_eq!(subject.mark_slow(at(8), earlier), Verdict::NoVote);
+    assert_eq!(subject.settle(at(8), later, Outcome::Success), Verdict::Counted);
+    assert_eq!(subject.state.phase(), PhaseName::Closed);
+    assert_eq!(subject.mark_slow(at(9), voter), Verdict::NoVote);
+}
+
+/// A shell that counts successes by itself says so, and it is proof all the same.
+#[test]
+fn a_success_that_was_only_noted_is_a_sign_of_health() {
+    for (noted, failed) in [(false, 1), (true, 0)] {
+        let mut subject = recovered();
+        if noted {
+            subject.state.note_success();
+        }
+        subject.trip(at(55));
+        assert_eq!(subject.state.failed_recoveries(), failed);
+    }
+}
+
+/// How many of 100 calls are refused, each of which would fail.
+fn refused_of_100(subject: &mut Subject, now: Tick) -> Vec<usize> {
+    let mut refused = Vec::new();
+    for call in 0..100 {
+        match subject.state.acquire(&subject.settings, now, (LEASE, None), &mut Vec::new()) {
+            Decision::Admit { ticket, .. } => {
+                let _ = subject.settle(now, ticket, Outcome::failure(Kind::Timeout));
+            }
+            Decision::Reject { reason, .. } => {
+                assert_eq!(reason, Reason::Throttled);
+                refused.push(call);
+            }
+        }
+    }
+    refused
+}
+
+#[test]
+fn a_throttle_counts_on_until_it_is_to_look_back_otherwise() {
+    let throttled = |k, window| builder().throttle(k).throttle_window(secs(window));
+    let mut subject = Subject::new(throttled(2.0, 30));
+    assert!(refused_of_100(&mut subject, at(0)).len() > 50);
+    let shown = |subject: &Subject| subject.state.throttled(&subject.settings, at(0)).unwrap();
+    // Nothing accepted of a hundred: another `k` makes no difference to that.
+    let before = shown(&subject);
+    subject.settings = throttled(1.5, 30).build().unwrap();
+    assert_eq!((shown(&subject), before), (Ratio::percent(90).unwrap(), before));
+    subject.settings = throttled(2.0, 60).build().unwrap();
+    for _ in 0..100 {
+        subject.acquire(at(0));
+    }
+    assert_eq!(shown(&subject), Ratio::ZERO);
+}
+
+/// Nor do two breakers in the same one.
+#[test]
+fn no_two_closed_phases_refuse_the_same_calls_whatever_the_seed() {
+    for seed in [0, 1, u64::MAX] {
+        let mut subject = Subject::new(builder().throttle(2.0));
+        subject.state = State::new(seed, Tick::ZERO);
+        let first = refused_of_100(&mut subject, at(0));
+        subject.command(at(0), Command::Reset);
+        assert_ne!(refused_of_100(&mut subject, at(0)), first, "of seed {seed}");
+        let mut other = Subject::new(builder().throttle(2.0));
+        other.state = State::new(seed ^ 2, Tick::ZERO);
+        assert_ne!(refused_of_100(&mut other, at(0)), first, "of seed {seed}");
+    }
+}
+
+/// Whoever is shown a breaker can work out from that when it will probe.
+#[test]
+fn the_end_of_an_open_phase_follows_from_what_is_shown() {
+    let mut subject = Subject::new(builder().jitter(Jitter::Full));
+    subject.state = State::new(7, Tick::ZERO);
+    subject.trip(at(3));
+    let (settings, state) = (&subject.settings, &subject.state);
+    assert_eq!((state.seed(), state.generation(), state.entered()), (7, 2, at(3)));
+    let span = backoff::open_duration(settings, 0, state.seed(), state.generation());
+    assert_eq!(state.open_until(settings), Some(state.entered().after(span)));
 }
