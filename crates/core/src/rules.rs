@@ -220,6 +220,7 @@ fn rate_slack(rate: Option<Ratio>, min_calls: u32, bad: u64, all: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use proptest::prelude::*;
 
     fn configured() -> Thresholds {
@@ -243,6 +244,37 @@ mod tests {
         assert_eq!(judge_tally(&configured(), FAILURE, 4, Tally::default()), None);
         let fired = judge_tally(&configured(), FAILURE, 1, failures(5, 10)).unwrap();
         assert_eq!(fired.rule, Rule::FailureRate);
+    }
+
+    #[test]
+    fn so_many_failures_in_the_window_are_enough_without_any_share() {
+        let settings = Settings::builder().failure_rate(None).failure_count(3).build().unwrap();
+        let thresholds = Thresholds::of(&settings);
+        assert_eq!(judge_tally(&thresholds, FAILURE, 1, failures(2, 2)), None);
+        let fired = judge_tally(&thresholds, FAILURE, 1, failures(3, 1_000)).unwrap();
+        assert_eq!((fired.rule, fired.tally.failures), (Rule::FailureCount, 3));
+    }
+
+    /// Dashboards and alerts go by these.
+    #[test]
+    fn rules_go_by_names_of_their_own() {
+        for (rule, name) in [
+            (Rule::ConsecutiveFailures, "consecutive_failures"),
+            (Rule::FailureRate, "failure_rate"),
+            (Rule::FailureCount, "failure_count"),
+            (Rule::SlowRate, "slow_rate"),
+            (Rule::Sequential, "sequential"),
+        ] {
+            assert_eq!((rule.name(), &*rule.to_string()), (name, name));
+        }
+    }
+
+    #[test]
+    fn rules_are_asked_only_about_what_is_bad() {
+        for (failure, slow) in [(false, false), (true, false), (false, true), (true, true)] {
+            let bad = Bad { failure, slow };
+            assert_eq!(bad.any(), bad != Bad::default());
+        }
     }
 
     /// B-5: fewer than `min_calls` never trips a rate rule.
@@ -288,6 +320,11 @@ mod tests {
         assert_eq!(slack(&configured(), failures(0, 0)), 5);
         let off = Settings::builder().failure_rate(None).build().unwrap();
         assert_eq!(slack(&Thresholds::of(&off), failures(3, 3)), u64::MAX);
+        let all = Settings::builder().failure_rate(1.0).build().unwrap();
+        let slack_of_all = |tally| slack(&Thresholds::of(&all), tally);
+        assert_eq!(slack_of_all(failures(3, 3)), 7, "until there are `min_calls`");
+        assert_eq!(slack_of_all(failures(20, 20)), 1);
+        assert_eq!(slack_of_all(failures(19, 20)), u64::MAX, "not while there is a success");
     }
 
     proptest! {

@@ -135,6 +135,13 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_shows_itself_by_its_text() {
+        let findings = Plan { deadline: Some(secs(0)), ..Plan::default() }.check();
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(finding.to_string(), finding.text());
+    }
+
+    #[test]
     fn what_can_never_happen_is_an_error() {
         let deadline = Some(secs(10));
         assert_eq!(
@@ -185,6 +192,11 @@ mod tests {
             "warning: retry has a deadline of 5s and no timeout of its attempts: one that hangs \
              takes all of it, and is never tried again"
         );
+        let twice = RetrySettings::builder().max_attempts(2).build().ok();
+        assert!(
+            one(&Plan { retry: twice, deadline: Some(secs(5)), ..Plan::default() })
+                .starts_with("warning: retry has a deadline of 5s")
+        );
     }
 
     #[test]
@@ -201,6 +213,11 @@ mod tests {
         let retry = Some(RetrySettings::default());
         let plan = Plan { retry, deadline, timeout: Some(secs(6)), ..Plan::default() };
         assert!(one(&plan).starts_with("error: timeout is 6s"), "said once");
+        // Three attempts and the longest waits between them: 3 × 2 s + 0.1 s + 0.2 s.
+        let (deadline, timeout) = (Some(Duration::from_millis(6_300)), Some(secs(2)));
+        assert_eq!(said(&Plan { deadline, retry, timeout, ..Plan::default() }), [""; 0]);
+        let (bulkhead, hedge) = (Room::new(2, 0, secs(0)).ok(), HedgeSettings::after(secs(1)).ok());
+        assert_eq!(said(&Plan { hedge, bulkhead, ..Plan::default() }), [""; 0], "two places");
     }
 
     #[test]

@@ -239,3 +239,37 @@ pub enum Command {
     /// for itself, and [most of them are open](Children::most_are_open).
     RollUp(Children),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    /// Dashboards, alerts and clients go by these, and config by the modes.
+    #[test]
+    fn modes_phases_reasons_and_reports_go_by_names_of_their_own() {
+        assert_eq!(Mode::ALL.map(Mode::name), ["auto", "observe", "forced_open", "forced_closed"]);
+        assert_eq!(PhaseName::ALL.map(PhaseName::name), ["closed", "open", "half_open"]);
+        assert_eq!(
+            Reason::ALL.map(Reason::name),
+            ["open", "probing", "paced", "forced", "dependency", "ramping", "throttled"]
+        );
+        let reports = HealthReport::ALL.map(HealthReport::name);
+        assert_eq!(reports, ["healthy", "degraded", "unhealthy"]);
+        let shown = [
+            Mode::ForcedOpen.to_string(),
+            PhaseName::HalfOpen.to_string(),
+            Reason::Paced.to_string(),
+            HealthReport::Degraded.to_string(),
+        ];
+        assert_eq!(shown, ["forced_open", "half_open", "paced", "degraded"]);
+    }
+
+    /// Refusals are counted in a table by reason.
+    #[test]
+    fn each_reason_has_a_place_of_its_own() {
+        let places: Vec<usize> = Reason::ALL.into_iter().map(Reason::index).collect();
+        assert_eq!(places, (0..Reason::ALL.len()).collect::<Vec<_>>());
+    }
+}

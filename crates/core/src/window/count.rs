@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_later_leaves_with_the_newest_call() {
+        let mut window = CountWindow::new(3);
+        for newest in 1_u64..8 {
+            window.record_speed(true, Some(Duration::from_secs(newest)));
+            window.add(Duration::from_secs(100 * newest));
+            let last_three: u64 = (1..=newest).rev().take(3).sum();
+            assert_eq!(window.tally().took, Duration::from_secs(101 * last_three));
+        }
+    }
+
+    #[test]
     fn durations_leave_with_their_calls_and_never_overflow() {
         let mut window = CountWindow::new(2);
         for secs in [8, 1, 3] {
