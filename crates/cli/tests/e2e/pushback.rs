@@ -53,6 +53,8 @@ fn a_hint_in_any_form_paces_and_reaches_the_client_as_it_was_written() {
         (&*format!("status:503,{far}"), 119.0, 120.0),
         ("status:429,retry-after-ms=45000", 44.0, 45.0),
         ("status:429,retry-after=30,retry-after-ms=45000", 44.0, 45.0),
+        ("status:429,header=\"x-ratelimit-reset-tokens: 1m15s\"", 74.0, 75.0),
+        ("status:429,retry-after=30,header=\"x-ratelimit-reset-tokens: 2m\"", 29.0, 30.0),
         // No hint, or none that can be read: a second.
         ("status:429", 0.0, 1.0),
         ("status:529", 0.0, 1.0),
@@ -100,7 +102,8 @@ fn a_hint_in_any_form_paces_and_reaches_the_client_as_it_was_written() {
 fn a_503_without_a_readable_hint_is_a_failure() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream, 1);
-    for behaviour in ["status:503", "status:503,retry-after=soon"] {
+    let limits = "status:503,header=\"x-ratelimit-reset-requests: 30s\"";
+    for behaviour in ["status:503", "status:503,retry-after=soon", limits] {
         upstream.set(behaviour);
         let (reply, judged) = gateway.judged("c0", || ask(&gateway, "/0"));
         assert_eq!((reply.status, judged.outcome), (503, "failure"), "{behaviour}");

@@ -9,7 +9,7 @@ mod table;
 use std::time::Duration;
 
 use http::StatusCode;
-pub(crate) use panelboard::classify::retry_after;
+pub(crate) use panelboard::classify::retry_hint;
 use panelboard::{Kind, Outcome};
 
 pub(crate) use stream::{StreamEnd, StreamJudge};

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
+use super::reset::rate_limit_reset;
 use crate::clock::wall_now;
 
 /// What some send beside it, or instead: finer, and without the doubt whether it is a date.
@@ -51,10 +52,38 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST))
 }
 
-/// The hint in an answer's headers. The clock is read if there is one, which most have not.
-pub(super) fn hint(headers: &HeaderMap) -> Option<Duration> {
-    let has_one = headers.contains_key(RETRY_AFTER) || headers.contains_key(RETRY_AFTER_MS);
-    has_one.then(|| retry_after(headers, wall_now())).flatten()
+/// How long an answer with this status asks to wait: as [`retry_after`], and of a 429 or 529 without
+/// that as [`rate_limit_reset`]. Other answers tell of limits, too, and mean nothing by it.
+///
+/// # Examples
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use http::HeaderMap;
+/// use panelboard::classify::retry_hint;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-ratelimit-reset-tokens", "6m0s".parse()?);
+/// let now = SystemTime::UNIX_EPOCH;
+/// assert_eq!(retry_hint(429, &headers, now), Some(Duration::from_secs(360)));
+/// assert_eq!(retry_hint(503, &headers, now), None);
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub fn retry_hint(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    read(status, headers, || now)
+}
+
+/// The hint in an answer. The clock is read if there may be one, which in most there is not.
+pub(super) fn hint(status: u16, headers: &HeaderMap) -> Option<Duration> {
+    read(status, headers, wall_now)
+}
+
+fn read(status: u16, headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
+    let says_when = headers.contains_key(RETRY_AFTER) || headers.contains_key(RETRY_AFTER_MS);
+    let hint = says_when.then(|| retry_after(headers, now())).flatten();
+    hint.or_else(|| match status {
+        429 | 529 => rate_limit_reset(headers).map(|wait| wait.min(LONGEST)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -94,5 +123,25 @@ mod tests {
         both.insert("retry-after-ms", "soon".parse().unwrap());
         let now = SystemTime::UNIX_EPOCH;
         assert_eq!(retry_after(&both, now), Some(Duration::from_secs(7)), "one of two is enough");
+    }
+
+    #[test]
+    fn resets_of_limits_are_a_hint_where_one_is_used_up_and_no_other_is_given() {
+        let told = |status: u16, headers: &[(&'static str, &str)]| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            hint(status, &headers.collect())
+        };
+        let (reset, secs) = (("x-ratelimit-reset-tokens", "6m0s"), Duration::from_secs);
+        for status in [429, 529] {
+            assert_eq!(told(status, &[reset]), Some(secs(360)), "{status}");
+        }
+        for status in [200, 500, 503] {
+            assert_eq!(told(status, &[reset]), None, "{status}");
+        }
+        assert_eq!(told(429, &[reset, ("retry-after", "7")]), Some(secs(7)));
+        assert_eq!(told(429, &[reset, ("retry-after", "soon")]), Some(secs(360)));
+        assert_eq!(told(429, &[("x-ratelimit-reset-tokens", "99d")]), Some(LONGEST));
     }
 }

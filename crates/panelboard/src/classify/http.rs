@@ -11,7 +11,7 @@ use crate::{Kind, Outcome};
 ///
 /// | status | outcome |
 /// | --- | --- |
-/// | 429, 529, and 503 with `Retry-After` | pushback, with the hint |
+/// | 429, 529, and 503 with `Retry-After` | pushback, with the hint of [`retry_hint`](super::retry_hint) |
 /// | 408 | failure, `timeout` |
 /// | other 5xx | failure, `server_error`, with the hint if there is one |
 /// | all others, 401, 403 and 404 among them | success |
@@ -33,7 +33,8 @@ pub struct Http;
 impl Http {
     /// What this answer says.
     pub fn response<B>(response: &Response<B>) -> Outcome {
-        Outcome::of_http(response.status().as_u16(), hint(response.headers()))
+        let status = response.status().as_u16();
+        Outcome::of_http(status, hint(status, response.headers()))
     }
 }
 

@@ -57,13 +57,15 @@ mod io;
 mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "http")]
+mod reset;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 
 #[cfg(feature = "http")]
 pub use grpc::Grpc;
 #[cfg(feature = "http")]
-pub use hint::retry_after;
+pub use hint::{retry_after, retry_hint};
 #[cfg(feature = "http")]
 pub use http::Http;
 pub use io::Io;
@@ -71,6 +73,8 @@ pub use io::Io;
 pub use redis::Redis;
 #[cfg(feature = "reqwest")]
 pub use reqwest::{Reqwest, ReqwestBody};
+#[cfg(feature = "http")]
+pub use reset::rate_limit_reset;
 #[cfg(feature = "sqlx")]
 pub use sqlx::Sqlx;
 

@@ -81,7 +81,8 @@ pub struct ReqwestBody;
 impl Reqwest {
     /// What this answer says.
     pub fn response(response: &Response) -> Outcome {
-        Outcome::of_http(response.status().as_u16(), hint(response.headers()))
+        let status = response.status().as_u16();
+        Outcome::of_http(status, hint(status, response.headers()))
     }
 
     /// What this error says.
