@@ -196,7 +196,7 @@ async fn body(
     bounds: Bounds,
 ) -> Attempt {
     let (parts, mut incoming) = response.into_parts();
-    let hint = retry_hint(parts.status.as_u16(), &parts.headers, wall_now());
+    let hint = retry_hint(parts.status.as_u16(), &parts.headers, wall_now);
     let observed = Observed::Answered(parts.status, hint);
     if observed.verdict().outcome != Outcome::Success {
         guard.settle(observed);

@@ -6,7 +6,6 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
 use super::reset::rate_limit_reset;
-use crate::clock::wall_now;
 
 /// What some send beside it, or instead: finer, and without the doubt whether it is a date.
 const RETRY_AFTER_MS: &str = "retry-after-ms";
@@ -53,7 +52,8 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// How long an answer with this status asks to wait: as [`retry_after`], and of a 429 or 529 without
-/// that as [`rate_limit_reset`]. Other answers tell of limits, too, and mean nothing by it.
+/// that as [`rate_limit_reset`]. Other answers tell of limits, too, and mean nothing by it. `now` is
+/// asked for the wall clock if there may be a date, which in most answers there is not.
 ///
 /// # Examples
 /// ```
@@ -63,21 +63,15 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-ratelimit-reset-tokens", "6m0s".parse()?);
-/// let now = SystemTime::UNIX_EPOCH;
-/// assert_eq!(retry_hint(429, &headers, now), Some(Duration::from_secs(360)));
-/// assert_eq!(retry_hint(503, &headers, now), None);
+/// assert_eq!(retry_hint(429, &headers, SystemTime::now), Some(Duration::from_secs(360)));
+/// assert_eq!(retry_hint(503, &headers, SystemTime::now), None);
 /// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
-pub fn retry_hint(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    read(status, headers, || now)
-}
-
-/// The hint in an answer. The clock is read if there may be one, which in most there is not.
-pub(super) fn hint(status: u16, headers: &HeaderMap) -> Option<Duration> {
-    read(status, headers, wall_now)
-}
-
-fn read(status: u16, headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
+pub fn retry_hint(
+    status: u16,
+    headers: &HeaderMap,
+    now: impl FnOnce() -> SystemTime,
+) -> Option<Duration> {
     let says_when = headers.contains_key(RETRY_AFTER) || headers.contains_key(RETRY_AFTER_MS);
     let hint = says_when.then(|| retry_after(headers, now())).flatten();
     hint.or_else(|| match status {
@@ -131,7 +125,7 @@ mod tests {
             let headers = headers
                 .iter()
                 .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
-            hint(status, &headers.collect())
+            retry_hint(status, &headers.collect(), || SystemTime::UNIX_EPOCH)
         };
         let (reset, secs) = (("x-ratelimit-reset-tokens", "6m0s"), Duration::from_secs);
         for status in [429, 529] {

@@ -2,8 +2,8 @@
 
 use ::http::{Response, StatusCode};
 
-use super::Classify;
-use super::hint::hint;
+use super::{Classify, retry_hint};
+use crate::clock::wall_now;
 use crate::{Kind, Outcome};
 
 /// Judges an [`http::Response`](::http::Response) by its status and headers, or a bare
@@ -34,7 +34,7 @@ impl Http {
     /// What this answer says.
     pub fn response<B>(response: &Response<B>) -> Outcome {
         let status = response.status().as_u16();
-        Outcome::of_http(status, hint(status, response.headers()))
+        Outcome::of_http(status, retry_hint(status, response.headers(), wall_now))
     }
 }
 

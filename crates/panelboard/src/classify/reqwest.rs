@@ -5,8 +5,9 @@ use std::io;
 
 use ::reqwest::{Error, Response};
 
-use super::hint::hint;
+use super::retry_hint;
 use super::{Classify, Io};
+use crate::clock::wall_now;
 use crate::{Kind, Outcome};
 
 /// Judges what `reqwest` returns.
@@ -82,7 +83,7 @@ impl Reqwest {
     /// What this answer says.
     pub fn response(response: &Response) -> Outcome {
         let status = response.status().as_u16();
-        Outcome::of_http(status, hint(status, response.headers()))
+        Outcome::of_http(status, retry_hint(status, response.headers(), wall_now))
     }
 
     /// What this error says.

@@ -79,7 +79,7 @@ fn time(text: &str) -> Option<Duration> {
             "s" => 1.0,
             "" if digits == text.len() => 1.0,
             "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
+            "us" => 1e-6,
             "ns" => 1e-9,
             _ => return None,
         };
