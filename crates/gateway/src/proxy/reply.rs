@@ -1,0 +1,88 @@
+//! What a client gets, and the headers that say where it is from.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response};
+use http_body::{Body, Frame, SizeHint};
+
+use super::answer::{Answer, AnswerError};
+use super::attempt::Circuit;
+use super::headers;
+use crate::fallback;
+
+pub(super) const CIRCUIT: HeaderName = HeaderName::from_static("x-panelboard-circuit");
+pub(super) const STATE: HeaderName = HeaderName::from_static("x-panelboard-state");
+const UPSTREAM: HeaderName = HeaderName::from_static("x-panelboard-upstream");
+
+pin_project_lite::pin_project! {
+    /// What a client gets.
+    #[project = ReplyProj]
+    pub(crate) enum Reply {
+        /// Something of our own.
+        Whole { bytes: Option<Bytes> },
+        /// An upstream's answer.
+        Answer { #[pin] answer: Answer },
+    }
+}
+
+pub(crate) fn whole(response: Response<Bytes>) -> Response<Reply> {
+    response.map(|bytes| Reply::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()) })
+}
+
+/// An upstream's answer, as the client gets it.
+pub(super) fn passed_on(
+    mut answer: Response<Answer>,
+    circuit: &Circuit,
+    upstream: Option<HeaderValue>,
+    shows_headers: bool,
+) -> Response<Reply> {
+    let headers = answer.headers_mut();
+    headers::remove_hop_by_hop(headers);
+    // Only we may say so.
+    for ours in [CIRCUIT, STATE, UPSTREAM, fallback::FALLBACK_HEADER] {
+        headers.remove(ours);
+    }
+    if shows_headers {
+        if let Some(name) = &circuit.header {
+            headers.insert(CIRCUIT, name.clone());
+        }
+        headers.insert(STATE, HeaderValue::from_static(circuit.breaker.phase().name()));
+        if let Some(upstream) = upstream {
+            headers.insert(UPSTREAM, upstream);
+        }
+    }
+    answer.map(|answer| Reply::Answer { answer })
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match self.project() {
+            ReplyProj::Whole { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            ReplyProj::Answer { answer } => answer.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Reply::Whole { bytes } => bytes.is_none(),
+            Reply::Answer { answer } => answer.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Reply::Whole { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Reply::Answer { answer } => answer.size_hint(),
+        }
+    }
+}
