@@ -7,8 +7,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::root;
-use crate::run::{cargo, exists, output, program, run};
+use crate::run::{cargo, output, program};
+use crate::{install, root};
 
 /// What is kept, beside the program that is counted.
 const KEPT: &str = "crates/panelboard/benches/instructions.txt";
@@ -35,7 +35,7 @@ fn compare(save: bool) -> Result<(), String> {
         println!("instructions are counted on x86-64 Linux only");
         return Ok(());
     }
-    install()?;
+    install::debian(&[("valgrind", "valgrind")])?;
     let counts = count(&build()?)?;
     let compiler = output(&mut program("rustc", &["--version"]))?.trim().to_owned();
     let file = root().join(KEPT);
@@ -77,14 +77,6 @@ fn regressions(kept: &Counts, counts: &Counts, share: f64) -> Vec<String> {
     let gone = kept.iter().filter(|(path, _)| of(counts, path).is_none());
     worse.extend(gone.map(|(path, _)| format!("  {path}: kept, but not counted any more")));
     worse
-}
-
-fn install() -> Result<(), String> {
-    if exists("valgrind") {
-        return Ok(());
-    }
-    println!("installing the Debian package valgrind");
-    run(&mut program("apt-get", &["install", "--yes", "--no-install-recommends", "valgrind"]))
 }
 
 /// The program that is counted, built as the benchmark is.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo xtask test        install what is missing and run every check and test
+//! cargo xtask install     install what the tests need, and nothing else
 //! cargo xtask tidy        only the rules of the repository
 //! cargo xtask generate    write the generated pages and the JSON Schema
 //! cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
@@ -13,6 +14,7 @@
 mod bench;
 mod examples;
 mod generate;
+mod install;
 mod instructions;
 mod msrv;
 mod run;
@@ -26,6 +28,7 @@ const HELP: &str = "\
 What there is to do in this repository:
 
   cargo xtask test        install what is missing and run every check and test
+  cargo xtask install     install what the tests need, and nothing else
   cargo xtask tidy        only the rules of the repository
   cargo xtask generate    write the generated pages and the JSON Schema
   cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let task = arguments.next();
     let result = match task.as_deref() {
         Some("test") => test::test(),
+        Some("install") => install::all(),
         Some("tidy") => tidy::run(),
         Some("generate") => generate::write(),
         Some("bench") => bench::bench(arguments.any(|argument| argument == "--save")),

@@ -1,7 +1,7 @@
 //! Everything that must hold, in the order in which it fails fastest.
 
 use crate::run::{cargo, exists, output, program, run};
-use crate::{examples, instructions, msrv, root, tidy};
+use crate::{examples, install, instructions, msrv, root, tidy};
 
 /// A check, and what it is called.
 type Check = (&'static str, fn() -> Result<(), String>);
@@ -47,7 +47,7 @@ fn install() -> Result<(), String> {
             run(&mut program("rustup", &["component", "add", component]))?;
         }
     }
-    Ok(())
+    install::all()
 }
 
 fn format() -> Result<(), String> {

@@ -8,10 +8,10 @@ mod servers;
 mod wrk;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::root;
-use crate::run::{cargo, output, program, run};
+use crate::run::{cargo, run};
+use crate::{install, root};
 use servers::{Server, Setup};
 use wrk::Load;
 
@@ -21,6 +21,10 @@ const END: &str = "<!-- end -->";
 /// How often each subject has its turn, and for how long.
 const ROUNDS: usize = 7;
 const SECONDS: u32 = 3;
+
+/// What it is run with.
+const PROGRAMS: [(&str, &str); 3] =
+    [("nginx", "nginx-light"), ("wrk", "wrk"), ("taskset", "util-linux")];
 
 /// What is measured.
 struct Subject {
@@ -56,7 +60,7 @@ const SUBJECTS: [Subject; 4] = [
 
 /// Measures, prints a table, and with `--save` puts it into `docs/performance.md`.
 pub(crate) fn bench(save: bool) -> Result<(), String> {
-    install()?;
+    install::debian(&PROGRAMS)?;
     run(&mut cargo(&["build", "--release", "--quiet", "-p", "panelboard-cli"]))?;
     let setup = Setup::new(binary()?)?;
     let _upstream = servers::upstream(&setup)?;
@@ -131,30 +135,6 @@ fn keep(table: &str) -> Result<(), String> {
     std::fs::write(&path, page).map_err(|error| error.to_string())
 }
 
-/// Debian's nginx and wrk, where they are missing.
-fn install() -> Result<(), String> {
-    let is_there = |name: &str| {
-        ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
-            .iter()
-            .any(|dir| Path::new(dir).join(name).exists())
-    };
-    let missing: Vec<&str> = [("nginx", "nginx-light"), ("wrk", "wrk"), ("taskset", "util-linux")]
-        .into_iter()
-        .filter(|(name, _)| !is_there(name))
-        .map(|(_, package)| package)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    println!("installing Debian packages: {}", missing.join(", "));
-    let install = ["install", "--yes", "--no-install-recommends"];
-    run(&mut program("apt-get", &[&install[..], &missing].concat()))
-}
-
 fn binary() -> Result<PathBuf, String> {
-    let arguments = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
-    let metadata: serde_json::Value = serde_json::from_str(&output(&mut cargo(&arguments))?)
-        .map_err(|error| error.to_string())?;
-    let target = metadata["target_directory"].as_str().unwrap_or("target");
-    Ok(Path::new(target).join("release/panelboard"))
+    Ok(install::target()?.join("release/panelboard"))
 }

@@ -448,7 +448,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn pause() {
+pub(crate) fn pause() {
     pass(Duration::from_millis(10));
 }
 
