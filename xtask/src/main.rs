@@ -5,7 +5,7 @@
 //! cargo xtask install     install what the tests need, and nothing else
 //! cargo xtask tidy        only the rules of the repository
 //! cargo xtask generate    write the generated pages and the JSON Schema
-//! cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
+//! cargo xtask bench       what the gateway costs, beside nginx, HAProxy and Envoy
 //!     --save              puts the table into docs/performance.md
 //! cargo xtask instructions  count what a guarded call takes (valgrind is installed if missing)
 //!     --save              keeps the counts that `test` compares with
@@ -31,7 +31,7 @@ What there is to do in this repository:
   cargo xtask install     install what the tests need, and nothing else
   cargo xtask tidy        only the rules of the repository
   cargo xtask generate    write the generated pages and the JSON Schema
-  cargo xtask bench       what the gateway costs, beside nginx (installed if missing)
+  cargo xtask bench       what the gateway costs, beside nginx, HAProxy and Envoy
       --save              puts the table into docs/performance.md
   cargo xtask instructions  count what a guarded call takes (valgrind is installed if missing)
       --save              keeps the counts that `test` compares with
@@ -45,6 +45,8 @@ fn main() -> ExitCode {
         Some("install") => install::all(),
         Some("tidy") => tidy::run(),
         Some("generate") => generate::write(),
+        // The load of `bench`, which runs it as a process on a core of its own.
+        Some("rate") => bench::rate::main(&arguments.collect::<Vec<_>>()),
         Some("bench") => bench::bench(arguments.any(|argument| argument == "--save")),
         Some("instructions") => match arguments.any(|argument| argument == "--save") {
             true => instructions::save(),

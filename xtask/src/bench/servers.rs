@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::run::{output, program};
 
 /// Where the measured proxy runs.
-const PROXY_CORE: &str = "0";
+pub(super) const PROXY_CORE: &str = "0";
 /// Where the load and the upstream run.
 pub(super) const LOAD_CORE: &str = "1";
 
@@ -27,7 +27,11 @@ impl Setup {
         Ok(Setup { binary, directory, upstream: free_port()? })
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf, String> {
+    pub(super) fn upstream(&self) -> u16 {
+        self.upstream
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, String> {
         let path = self.directory.join(name);
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(path)
@@ -47,15 +51,24 @@ impl Server {
 
     /// CPU time that it and its children have taken, user and system.
     pub(super) fn cpu_micros(&self) -> Result<u64, String> {
+        self.pids().into_iter().map(micros).sum()
+    }
+
+    /// Memory of its own that it and its children have, in bytes.
+    pub(super) fn memory(&self) -> Result<u64, String> {
+        self.pids().into_iter().map(memory).sum()
+    }
+
+    fn pids(&self) -> Vec<u32> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let children = children.unwrap_or_default();
-        let pids = children.split_whitespace().filter_map(|child| child.parse().ok());
-        std::iter::once(pid).chain(pids).map(micros).sum()
+        let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+        std::iter::once(pid).chain(children).collect()
     }
 
     /// Starts it on one core and waits until it accepts connections.
-    fn start(core: &str, command: &[&str], port: u16) -> Result<Server, String> {
+    pub(super) fn start(core: &str, command: &[&str], port: u16) -> Result<Server, String> {
         let child = Command::new("taskset")
             .args(["-c", core])
             .args(command)
@@ -105,27 +118,36 @@ fn micros(pid: u32) -> Result<u64, String> {
     ticks.map(|ticks| ticks * TICK_MICROS).ok_or_else(|| format!("/proc/{pid}/stat is odd: {stat}"))
 }
 
+/// What is in memory and not backed by a file (`proc_pid_status(5)`): programs differ in size, and
+/// share what they are.
+fn memory(pid: u32) -> Result<u64, String> {
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = kib.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| format!("/proc/{pid}/status has no RssAnon"))
+}
+
+/// The upstream itself, with nothing in front of it.
+pub(super) fn direct(setup: &Setup) -> Result<Server, String> {
+    let port = free_port()?;
+    let server = format!("server {{ listen 127.0.0.1:{port} backlog=8192; {} }}", answer());
+    start_nginx(setup, "direct", PROXY_CORE, &server, port)
+}
+
 /// An nginx that answers every request itself.
 pub(super) fn upstream(setup: &Setup) -> Result<Server, String> {
-    let body = "x".repeat(1_024);
     let port = setup.upstream;
-    let server =
-        format!("server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{body}'; }} }}");
+    let server = format!("server {{ listen 127.0.0.1:{port} backlog=8192; {} }}", answer());
     start_nginx(setup, "upstream", LOAD_CORE, &server, port)
 }
 
-/// nginx as a proxy that keeps connections to the upstream.
-pub(super) fn nginx(setup: &Setup) -> Result<Server, String> {
-    let (port, upstream) = (free_port()?, setup.upstream);
-    let server = format!(
-        "upstream u {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000000; }}
-         server {{ listen 127.0.0.1:{port};
-           location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ''; }} }}"
-    );
-    start_nginx(setup, "nginx", PROXY_CORE, &server, port)
+fn answer() -> String {
+    format!("location / {{ return 200 '{}'; }}", "x".repeat(1_024))
 }
 
-fn start_nginx(
+/// An nginx with this `server` block.
+pub(super) fn start_nginx(
     setup: &Setup,
     name: &str,
     core: &str,
@@ -137,8 +159,8 @@ fn start_nginx(
         .map(|kind| format!("{kind}_temp_path {directory}/{name}-{kind}; "))
         .concat();
     let config = format!(
-        "daemon off; worker_processes 1; pid {directory}/{name}.pid; error_log {directory}/{name}.log;
-         events {{ worker_connections 1024; }}
+        "daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {directory}/{name}.pid; error_log {directory}/{name}.log;
+         events {{ worker_connections 16384; }}
          http {{ access_log off; keepalive_requests 100000000; {temporary} {server} }}\n"
     );
     let path = setup.write(&format!("{name}.conf"), &config)?;
@@ -179,11 +201,11 @@ fn gateway(setup: &Setup, name: &str, enabled: bool) -> Result<(Server, u16), St
 }
 
 /// A port that nobody has at this moment.
-fn free_port() -> Result<u16, String> {
+pub(super) fn free_port() -> Result<u16, String> {
     let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     bound.map(|address| address.port()).map_err(|error| error.to_string())
 }
 
-fn text(path: &Path) -> Result<&str, String> {
+pub(super) fn text(path: &Path) -> Result<&str, String> {
     path.to_str().ok_or_else(|| format!("{} is no text", path.display()))
 }
