@@ -116,13 +116,11 @@ impl HotCell {
     }
 
     /// The attempt timeout, if there is one.
-    #[cfg(feature = "tokio")]
     pub(crate) fn timeout(&self) -> Option<Duration> {
         duration(self.timeout.load(Ordering::Relaxed))
     }
 
     /// From when on a call is slow, if calls are timed.
-    #[cfg(feature = "tokio")]
     pub(crate) fn slow_after(&self) -> Option<Duration> {
         duration(self.slow_after.load(Ordering::Relaxed))
     }

@@ -218,6 +218,19 @@ macro_rules! settles {
                 self.0.mark_slow();
             }
 
+            /// From how long on the call is slow (`slow_call_duration`); `None` if calls are not
+            /// timed. Whoever holds the permit of a call that may hang calls
+            /// [`mark_slow`](Self::mark_slow) then, so that it counts before it ends.
+            pub fn slow_after(&self) -> Option<Duration> {
+                self.0.breaker()?.slow_after()
+            }
+
+            /// How long the call may take (`timeout`), if that is bounded. A permit does not bound
+            /// it: that is for its holder to do, as `call_async` does.
+            pub fn timeout(&self) -> Option<Duration> {
+                self.0.breaker()?.timeout()
+            }
+
             /// Says that the call, which takes long, makes progress: as a probe it may hold its slot
             /// for `lease` from now. Does nothing for other calls.
             pub fn renew(&self, lease: Duration) {

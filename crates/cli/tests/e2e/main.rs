@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod bounds;
 mod cascades;
 mod chains;
 mod check;

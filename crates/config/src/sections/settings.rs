@@ -78,7 +78,8 @@ keys! {
         success_threshold: u32 = Count(limits::PROBES), layered "3";
         /// Probes out of which `success_threshold` must succeed; as many, unless said otherwise.
         probe_calls: u32 = Count(limits::PROBES), layered "3";
-        /// How long one attempt may take.
+        /// How long one attempt may take. Of a stream the gateway bounds the wait for its first token
+        /// and the pauses instead.
         timeout: Option<Duration> = OrOff(Time::ANY), layered "off";
         /// Whether pushback (429, 529) holds calls back, or is only counted.
         pace: bool = Flag, layered "true";

@@ -104,7 +104,7 @@ impl Answer {
         if first.is_none() && incoming.is_end_stream() {
             watch.end();
         }
-        let timer = tokio::time::sleep_until(watch.deadline());
+        let timer = tokio::time::sleep_until(watch.next());
         Answer { incoming, first, watch, timer }
     }
 }
@@ -129,12 +129,17 @@ impl Body for Answer {
             None => match this.incoming.as_mut().poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    let deadline = this.watch.deadline();
-                    if this.timer.deadline() != deadline {
-                        this.timer.as_mut().reset(deadline);
-                    }
-                    if this.timer.as_mut().poll(cx).is_pending() {
-                        return Poll::Pending;
+                    loop {
+                        let next = this.watch.next();
+                        if this.timer.deadline() != next {
+                            this.timer.as_mut().reset(next);
+                        }
+                        if this.timer.as_mut().poll(cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                        if !this.watch.found_slow() {
+                            break;
+                        }
                     }
                     let observed = this.watch.timed_out();
                     return this.watch.fail(observed, cx);
@@ -246,6 +251,24 @@ impl Watch {
     fn deadline(&self) -> Instant {
         let stalled = self.silent_since + self.stall;
         self.until.map_or(stalled, |until| until.min(stalled))
+    }
+
+    /// When there is something to do although nothing comes.
+    fn next(&self) -> Instant {
+        let slow_at = self.guard.as_ref().and_then(Guard::slow_at);
+        slow_at.map_or(self.deadline(), |slow_at| slow_at.min(self.deadline()))
+    }
+
+    /// Whether what the timer rang for is that the call is slow from now on.
+    fn found_slow(&mut self) -> bool {
+        let deadline = self.deadline();
+        match &mut self.guard {
+            Some(guard) if guard.slow_at().is_some_and(|slow_at| slow_at < deadline) => {
+                guard.mark_slow();
+                true
+            }
+            _ => false,
+        }
     }
 
     fn timed_out(&self) -> Observed {

@@ -78,24 +78,21 @@ pub(crate) async fn attempt(
     };
     let circuit = Circuit { breaker, header };
     let trace = headers::trace_id(&exchange.head.headers);
-    let guard = Guard::new(permit, lease, trace, target.times.clone())
+    let mut guard = Guard::new(permit, lease, trace, target.times.clone())
         .with_last_words(shape::last_words(target.client.kind()));
     let Ok(request) = request(exchange, target, turn) else {
         // The target makes no URI: the client's affair, not the upstream's.
         return (circuit, Attempt::Upload(UploadFault::Client));
     };
-    let until = until(exchange, target);
-    let bounds = Bounds {
-        stall: target.client.timeouts().stall,
-        until,
-        overdue: match exchange.deadline {
-            // What is left of a deadline after others is not enough to judge by.
-            Some(deadline) if until == Some(deadline) && !turn.unshared => Observed::OutOfTime,
-            _ => Observed::TotalTimeout,
-        },
-    };
-    match head(exchange, target, request, bounds).await {
-        Ok(response) => (circuit, body(response, guard, exchange, target, bounds).await),
+    // The circuit's timeout is for answers that come in one piece. A stream is as long as it is: what
+    // bounds it is the wait for its first token, and for the next ones.
+    let of_stream = bounds(exchange, target, turn, None);
+    let of_whole = bounds(exchange, target, turn, guard.until());
+    let asked = if exchange.asked.stream == Some(true) { of_stream } else { of_whole };
+    match guard.watch(head(exchange, target, request, asked)).await {
+        Ok(response) => {
+            (circuit, body(response, guard, exchange, target, of_whole, of_stream).await)
+        }
         Err(SendError { observed, cause }) => match exchange.upload.fault() {
             Some(fault) => {
                 guard.settle(Observed::ClientGone);
@@ -116,12 +113,25 @@ fn lease(target: &Target) -> Duration {
     timeouts.total.unwrap_or(quiet).min(quiet) + Duration::from_secs(2)
 }
 
-/// When the answer must be complete.
-fn until(exchange: &Exchange<'_>, target: &Target) -> Option<Instant> {
-    let total = target.client.timeouts().total.and_then(|total| now().checked_add(total));
-    match (total, exchange.deadline) {
-        (Some(total), Some(deadline)) => Some(total.min(deadline)),
-        (one, other) => one.or(other),
+/// What bounds the answer: the upstream's total timeout, the route's deadline, and the circuit's own
+/// timeout if that applies.
+fn bounds(
+    exchange: &Exchange<'_>,
+    target: &Target,
+    turn: Turn,
+    timeout: Option<Instant>,
+) -> Bounds {
+    let timeouts = target.client.timeouts();
+    let total = timeouts.total.and_then(|total| now().checked_add(total));
+    let until = [total, exchange.deadline, timeout].into_iter().flatten().min();
+    Bounds {
+        stall: timeouts.stall,
+        until,
+        overdue: match exchange.deadline {
+            // What is left of a deadline after others is not enough to judge by.
+            Some(deadline) if until == Some(deadline) && !turn.unshared => Observed::OutOfTime,
+            _ => Observed::TotalTimeout,
+        },
     }
 }
 
@@ -190,34 +200,39 @@ async fn reached(until: Option<Instant>) {
 /// Judges the head, and of a stream also its first token.
 async fn body(
     response: Response<Incoming>,
-    guard: Guard,
+    mut guard: Guard,
     exchange: &Exchange<'_>,
     target: &Target,
-    bounds: Bounds,
+    of_whole: Bounds,
+    of_stream: Bounds,
 ) -> Attempt {
     let (parts, mut incoming) = response.into_parts();
     let hint = retry_hint(parts.status.as_u16(), &parts.headers, wall_now);
     let observed = Observed::Answered(parts.status, hint);
     if observed.verdict().outcome != Outcome::Success {
         guard.settle(observed);
-        let answer = Answer::new(incoming, None, None, None, bounds);
+        let answer = Answer::new(incoming, None, None, None, of_whole);
         return Attempt::Failed { observed, answer: Some(Response::from_parts(parts, answer)) };
     }
     let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     // What has no body says what its body would be.
     let media = media.filter(|_| has_body(&exchange.head.method, parts.status));
     let Some(mut stream) = StreamJudge::of(target.client.kind(), media) else {
-        let answer = Answer::new(incoming, None, Some(guard), None, bounds);
+        let answer = Answer::new(incoming, None, Some(guard), None, of_whole);
         return Attempt::Answered(Response::from_parts(parts, answer));
     };
-    let first = tokio::select! {
-        biased;
-        first = first_token(&mut incoming, &mut stream) => first,
-        () = tokio::time::sleep(target.client.timeouts().first_token) => {
-            Err(Observed::NoFirstToken)
+    let bounds = of_stream;
+    let first = async {
+        tokio::select! {
+            biased;
+            first = first_token(&mut incoming, &mut stream) => first,
+            () = tokio::time::sleep(target.client.timeouts().first_token) => {
+                Err(Observed::NoFirstToken)
+            }
+            () = reached(bounds.until) => Err(bounds.overdue),
         }
-        () = reached(bounds.until) => Err(bounds.overdue),
     };
+    let first = guard.watch(first).await;
     let first = match first {
         Ok(first) => first,
         Err(observed) => {

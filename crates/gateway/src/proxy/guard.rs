@@ -16,6 +16,8 @@ use crate::metrics::CallTimes;
 pub(crate) struct Guard {
     permit: OwnedPermit,
     started: Instant,
+    /// When it is slow although it has not ended, unless it has been found so.
+    slow_at: Option<Instant>,
     /// How long a probe may hold its slot without making progress.
     lease: Duration,
     trace: Option<Arc<str>>,
@@ -32,7 +34,38 @@ impl Guard {
         times: CallTimes,
     ) -> Guard {
         let trace = trace.map(Arc::from);
-        Guard { permit, started: now(), lease, trace, times, last_words: "" }
+        let started = now();
+        let slow_at = permit.slow_after().and_then(|after| started.checked_add(after));
+        Guard { permit, started, slow_at, lease, trace, times, last_words: "" }
+    }
+
+    /// When it must be through, by the circuit's `timeout`.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.permit.timeout().and_then(|timeout| self.started.checked_add(timeout))
+    }
+
+    /// When it is slow although it has not ended.
+    pub(crate) fn slow_at(&self) -> Option<Instant> {
+        self.slow_at
+    }
+
+    /// It is slow, which counts now and not when it ends: an upstream that hangs would be given
+    /// calls until the first of them times out.
+    pub(crate) fn mark_slow(&mut self) {
+        self.slow_at = None;
+        self.permit.mark_slow();
+    }
+
+    /// Waits for a part of the call, and finds it slow meanwhile if it is.
+    pub(crate) async fn watch<T>(&mut self, part: impl Future<Output = T>) -> T {
+        let Some(slow_at) = self.slow_at else { return part.await };
+        let mut part = std::pin::pin!(part);
+        tokio::select! {
+            biased;
+            done = &mut part => return done,
+            () = tokio::time::sleep_until(slow_at) => self.mark_slow(),
+        }
+        part.await
     }
 
     /// What an event stream is sent last if it is cut, in the shape of its API.

@@ -61,6 +61,16 @@ impl Inner {
         }
     }
 
+    /// From how long on a call is slow, if calls are timed.
+    pub(crate) fn slow_after(&self) -> Option<Duration> {
+        self.hot.slow_after()
+    }
+
+    /// How long a call may take, if that is bounded.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.hot.timeout()
+    }
+
     #[inline]
     pub(crate) fn name(&self) -> &Name {
         &self.name
