@@ -36,7 +36,7 @@ fn the_timeout_of_a_circuit_bounds_an_answer_but_not_a_stream() {
     assert_eq!(judged.outcome, "success");
     for behaviour in ["hang", "head-then-hang"] {
         upstream.set(behaviour);
-        let (_, judged) = gateway.judged("llm", || {
+        let ((), judged) = gateway.judged("llm", || {
             // The answer may be cut in the middle, which clients find an error.
             let mut client = gateway.connect();
             let length = CHAT.len();
