@@ -121,7 +121,7 @@ fn end(mut permit: OwnedPermit, data: &mut Unstructured<'_>) -> arbitrary::Resul
 
 fn command(data: &mut Unstructured<'_>) -> arbitrary::Result<Command> {
     let time = Duration::from_millis(data.arbitrary::<u32>()?.into());
-    Ok(match data.int_in_range(0..=8)? {
+    Ok(match data.int_in_range(0..=9)? {
         0 => Command::ForceOpen(time),
         1 => Command::ForceClosed(time),
         2 => Command::Observe(time),
@@ -133,6 +133,7 @@ fn command(data: &mut Unstructured<'_>) -> arbitrary::Result<Command> {
             let (busy, open) = (data.arbitrary()?, data.arbitrary()?);
             Command::RollUp(Children { busy, open })
         }
+        8 => Command::Probe,
         _ => Command::Health(*data.choose(&HealthReport::ALL)?),
     })
 }

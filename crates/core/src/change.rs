@@ -60,6 +60,8 @@ pub enum Cause {
     RecoveryDue,
     /// The open phase was over, and a health check found the dependency at work.
     HealthCheckPassed,
+    /// `Command::Probe`: the open phase was ended.
+    ProbeOrdered,
     /// Enough probes succeeded.
     ProbesSucceeded,
     /// Not enough probes could succeed any more.
@@ -81,6 +83,7 @@ impl Cause {
             Cause::Tripped(fired) => fired.rule.name(),
             Cause::RecoveryDue => "recovery_due",
             Cause::HealthCheckPassed => "health_check_passed",
+            Cause::ProbeOrdered => "probe_ordered",
             Cause::ProbesSucceeded => "probes_succeeded",
             Cause::ProbesFailed => "probes_failed",
             Cause::RoundStalled => "round_stalled",

@@ -448,6 +448,7 @@ fn command(name: &str, time: Option<Duration>) -> Command {
         "force_closed" => Command::ForceClosed(time()),
         "observe" => Command::Observe(time()),
         "auto" => Command::Auto(time()),
+        "probe" => Command::Probe,
         "open_for" => Command::OpenFor(time()),
         "reset" => Command::Reset,
         "trip" => Command::Trip,

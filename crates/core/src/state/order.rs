@@ -37,6 +37,11 @@ impl State {
             Command::Trip => self.order(None, now, log),
             Command::OpenFor(time) => self.order(Some(time), now, log),
             Command::Health(report) => self.hear(settings, now, report, log),
+            Command::Probe => {
+                if matches!(self.phase, Phase::Open(_)) {
+                    self.half_open(now, Cause::ProbeOrdered, log);
+                }
+            }
             Command::RollUp(children) => {
                 let decides = matches!(self.phase, Phase::Closed) && self.mode(settings).weighs();
                 if decides && children.most_are_open() {

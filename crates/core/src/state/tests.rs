@@ -211,6 +211,23 @@ fn a_first_trip_is_no_failed_recovery() {
     assert_eq!(subject.state.failed_recoveries(), 0);
 }
 
+/// Whoever has repaired something need not sit out the wait, nor a hint, nor a health check.
+#[test]
+fn an_order_to_probe_ends_an_open_phase_and_nothing_else() {
+    let mut subject = gated();
+    subject.command(at(1), Command::OpenFor(secs(60)));
+    subject.command(at(2), Command::Probe);
+    assert_eq!(subject.state.phase(), PhaseName::HalfOpen);
+    let generation = subject.state.generation();
+    subject.command(at(2), Command::Probe);
+    assert_eq!(subject.state.generation(), generation, "it probes already");
+    let probe = subject.acquire(at(2));
+    assert_eq!(subject.settle(at(2), probe, Outcome::Success), Verdict::Counted);
+    assert_eq!(subject.state.phase(), PhaseName::Closed);
+    subject.command(at(3), Command::Probe);
+    assert_eq!(subject.state.phase(), PhaseName::Closed);
+}
+
 /// An open phase of no length is one all the same: it does not make the next trip the first.
 #[test]
 fn an_open_phase_of_no_length_hides_no_failed_recovery() {

@@ -235,6 +235,9 @@ pub enum Command {
     /// Takes note of what a health check found. If an open breaker has waited long enough and
     /// was waiting for that, it may now probe.
     Health(HealthReport),
+    /// Probe now: an open breaker's wait is over, hints and health checks notwithstanding. Changes
+    /// nothing unless open.
+    Probe,
     /// How the breakers of a family are doing, to their parent: it opens if it is closed, decides
     /// for itself, and [most of them are open](Children::most_are_open).
     RollUp(Children),

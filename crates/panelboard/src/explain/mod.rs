@@ -226,6 +226,9 @@ fn why(record: &TripRecord) -> String {
         Cause::HealthCheckPassed => {
             format!("a health check passed; {}", closes_after_of(record.probes))
         }
+        Cause::ProbeOrdered => {
+            format!("it was ordered to probe{order}; {}", closes_after_of(record.probes))
+        }
         Cause::ProbesSucceeded => "enough probes succeeded".into(),
         Cause::ProbesFailed => "recovery failed: a probe did not succeed".into(),
         Cause::RoundStalled => "recovery stalled: probes gave no result in time".into(),

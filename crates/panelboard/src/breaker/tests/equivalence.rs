@@ -77,6 +77,7 @@ fn commands() -> impl Strategy<Value = Command> {
             Command::OpenFor(time),
             Command::Reset,
             Command::Trip,
+            Command::Probe,
         ])
     })
 }
