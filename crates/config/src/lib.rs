@@ -66,8 +66,8 @@ pub use given::duration_from_json;
 pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes};
 pub use model::{
     Admin, Auth, BaseUrl, Circuit, Config, Fallback, Gateway, HostPattern, KeyPart, Layer, Origin,
-    Origins, PathPattern, Place, Route, RouteFallback, Scheme, Secret, SecretError, SecretReader,
-    SecretRef, Secrets, Switches, Timeouts, Upstream, UpstreamKind,
+    Origins, PathPattern, Place, Role, Route, RouteFallback, Scheme, Secret, SecretError,
+    SecretReader, SecretRef, Secrets, Switches, Timeouts, Token, Upstream, UpstreamKind,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

@@ -41,9 +41,39 @@ pub struct Loaded {
     /// The file it came from; `None` for the built-in defaults.
     pub path: Option<PathBuf>,
     content: Vec<u8>,
+    /// What was laid over the file: our variables, and the command line.
+    variables: Vec<(String, String)>,
+    options: Vec<(String, String)>,
 }
 
 impl Loaded {
+    /// The same configuration, with what circuits were told at run time (JSON objects, by their
+    /// names) laid over it. Nothing is read: neither the file again, nor secrets.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, if something is.
+    pub fn with_requests<'r>(
+        &self,
+        requests: impl IntoIterator<Item = (&'r str, &'r str)>,
+    ) -> Result<Config, Diagnostics> {
+        let mut input = Input::new().environment(self.variables.iter().cloned());
+        if let Some(path) = &self.path {
+            input = input.file(Source::decode(&path.to_string_lossy(), &self.content)?);
+        }
+        for (key, value) in &self.options {
+            input = input.option(key, value);
+        }
+        for (circuit, json) in requests {
+            input = input.request(circuit, json);
+        }
+        check(input).into_result().map(|(config, _, _)| config)
+    }
+
+    /// Where a path of the configuration leads: a relative one starts beside the file.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(path)
+    }
+
     /// Watches the file, beginning with what was loaded, so that no change in between is missed.
     /// What came through a pipe cannot be watched.
     pub fn watch(&self) -> Option<FileWatch> {
@@ -164,9 +194,17 @@ pub fn load_bytes(
             diagnostics,
             path: path.map(Path::to_owned),
             content: content.to_owned(),
+            variables: ours(&options.environment),
+            options: options.options.clone(),
         }),
         None => Err(diagnostics),
     }
+}
+
+/// The variables that may be meant for the configuration. Others may be secrets, which are not kept
+/// longer than they are needed.
+fn ours(environment: &[(String, String)]) -> Vec<(String, String)> {
+    environment.iter().filter(|(name, _)| name.starts_with("PANELBOARD_")).cloned().collect()
 }
 
 impl Source {

@@ -30,6 +30,8 @@ pub struct Source {
 pub enum Medium {
     /// A file, or a body that stands for one.
     File,
+    /// Settings in a request to the admin API.
+    Request,
     /// One environment variable, as `NAME=value`.
     Variable,
     /// One setting from the command line, as `key=value`.
@@ -80,6 +82,11 @@ impl Source {
         Source::of(name.into(), text, Medium::File, 0)
     }
 
+    /// What a request to the admin API says.
+    pub(crate) fn request(text: impl Into<String>) -> Source {
+        Source::of(String::from("request.json"), text.into(), Medium::Request, 0)
+    }
+
     /// A setting that has no file around it.
     pub(crate) fn setting(medium: Medium, name: &str, value: &str) -> Source {
         let place = if medium == Medium::Variable { "environment" } else { "command line" };
@@ -107,10 +114,10 @@ impl Source {
         self.medium
     }
 
-    /// The name of the variable or option; `None` for a file.
+    /// The name of the variable or option; `None` for a file or a request.
     pub fn setting_name(&self) -> Option<&str> {
         match self.medium {
-            Medium::File => None,
+            Medium::File | Medium::Request => None,
             Medium::Variable | Medium::Option => Some(&self.text[..self.name_length]),
         }
     }

@@ -105,6 +105,12 @@ fn every_code_is_produced() {
     note(load(&options(None, false)).unwrap().diagnostics);
     note(load(&options(None, true)).unwrap_err());
 
+    note(check(input().request("llm", r#"{ "key": [] }"#)).diagnostics);
+    std::fs::write(directory.path().join("token"), "short").unwrap();
+    let weak = "[gateway.admin.tokens.a]\nsecret = { file = \"token\" }";
+    std::fs::write(directory.path().join("weak.toml"), weak).unwrap();
+    note(load(&options(Some(directory.path().join("weak.toml")), true)).unwrap_err());
+
     let missing: Vec<&Code> = Code::all().iter().filter(|code| !produced.contains(code)).collect();
     assert!(missing.is_empty(), "never produced: {missing:?}");
 }

@@ -1,26 +1,28 @@
 //! The gateway's listeners.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::unwritten;
-use crate::context::{At, Context};
+use crate::context::{At, Context, Named};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
-use crate::model::{Admin, Gateway};
-use crate::sections::{AdminKeys, GatewayKeys, RootKeys};
+use crate::model::{Admin, Gateway, Token};
+use crate::sections::{AdminKeys, GatewayKeys, RootKeys, TokenKeys};
 
 pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> Gateway {
     let keys: GatewayKeys = keys.gateway.as_ref().map_or_else(unwritten, |at| at.value.clone());
     let admin: AdminKeys = keys.admin.as_ref().map_or_else(unwritten, |at| at.value.clone());
-    if !admin.listen.value.ip().is_loopback() {
+    let asks_for_token = admin.token_file.is_some() || admin.tokens.is_some();
+    if !admin.listen.value.ip().is_loopback() && !asks_for_token {
         let problem = Problem::new(
             codes::PUBLIC_ADMIN,
             format!("`gateway.admin.listen` is {}, which is not loopback", admin.listen.value),
         )
         .at(admin.listen.span, "others could reach it")
         .help(
-            "the admin API has no authentication in this version: use 127.0.0.1 or [::1], and a \
-             tunnel or an authenticating proxy for access from elsewhere",
+            "without a token whoever reaches it may steer the gateway: use 127.0.0.1 or [::1], or \
+             set `token_file` or `tokens`",
         );
         cx.report(problem);
     }
@@ -28,11 +30,17 @@ pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> Gateway {
         check_conflict(listen, &admin.listen, cx);
     }
     let allowed_hosts = admin.allowed_hosts.map_or_else(Vec::new, |at| at.value);
+    let file = |at: Option<At<String>>| at.map(|at| PathBuf::from(at.value));
+    let tokens = admin.tokens.map_or_else(Vec::new, |at| at.value);
     Gateway {
         listen: keys.listen.value.into_iter().map(|at| at.value).collect(),
         admin: Admin {
             listen: admin.listen.value,
             allowed_hosts: allowed_hosts.into_iter().map(|at| at.value).collect(),
+            token_file: file(admin.token_file),
+            tokens: tokens.into_iter().filter_map(token).collect(),
+            public_metrics: admin.public_metrics.value,
+            audit_file: file(admin.audit_file),
         },
         shutdown_grace: keys.shutdown_grace.value,
         header_read_timeout: keys.header_read_timeout.value,
@@ -43,6 +51,12 @@ pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> Gateway {
         model_body_limit: keys.model_body_limit.value as usize,
         response_headers: keys.response_headers.value,
     }
+}
+
+/// Without a secret it has been reported.
+fn token(token: Named<TokenKeys>) -> Option<Token> {
+    let Named { name, value: keys, .. } = token;
+    Some(Token { name, role: keys.role.value, secret: keys.secret?.value })
 }
 
 /// An address for all interfaces leaves no room for one of them on the same port.

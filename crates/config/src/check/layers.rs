@@ -156,6 +156,7 @@ fn origin(layer: &Layer, span: Span, cx: &Context) -> Origin {
             }
             Medium::Variable => Place::Variable(name),
             Medium::Option => Place::Option(name),
+            Medium::Request => Place::Admin,
         }
     });
     Origin { layer: layer.clone(), place }

@@ -9,6 +9,7 @@ mod names;
 mod patterns;
 mod routes;
 mod sections;
+mod tokens;
 mod upstreams;
 
 use crate::conceal::{conceal, conceal_text};
@@ -17,7 +18,7 @@ use crate::describe::{Keys, TableReader, modernise};
 use crate::diagnostic::problem::Problem;
 use crate::diagnostic::{Diagnostics, codes};
 use crate::model::{Config, Parts, SecretReader, Secrets, Switches};
-use crate::overlay::{apply_options, apply_variables};
+use crate::overlay::{apply_options, apply_requests, apply_variables};
 use crate::sections::{ROOT, RootKeys, SwitchKeys};
 use crate::source::{MAX_BYTES, Source, Span};
 use crate::syntax::{Table, parse};
@@ -29,6 +30,7 @@ pub struct Input<'a> {
     source: Option<Source>,
     environment: Vec<(String, String)>,
     options: Vec<(String, String)>,
+    requests: Vec<(String, String)>,
     secrets: Option<&'a dyn SecretReader>,
 }
 
@@ -68,11 +70,19 @@ impl<'a> Input<'a> {
         self
     }
 
-    /// A setting from the command line, such as `circuits.llm.timeout` and `45s`. It wins over
-    /// everything else.
+    /// A setting from the command line, such as `circuits.llm.timeout` and `45s`. It wins over file
+    /// and environment.
     #[must_use]
     pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Input<'a> {
         self.options.push((key.into(), value.into()));
+        self
+    }
+
+    /// Settings that the circuit of this name was given at run time, as a JSON object. They win over
+    /// everything else.
+    #[must_use]
+    pub fn request(mut self, circuit: impl Into<String>, json: impl Into<String>) -> Input<'a> {
+        self.requests.push((circuit.into(), json.into()));
         self
     }
 
@@ -108,12 +118,17 @@ pub fn check(input: Input<'_>) -> Checked {
     };
     apply_variables(&mut tree, input.environment, &mut cx);
     apply_options(&mut tree, input.options, &mut cx);
+    apply_requests(&mut tree, input.requests, &mut cx);
 
     let keys: RootKeys = TableReader::read(&tree, Span::NOWHERE, &mut cx);
     // What part of a file lacks says nothing about the whole.
     let parts = if cx.is_partial() { None } else { Some(build(&keys, &mut cx)) };
     let secrets = match input.secrets {
-        Some(reader) => upstreams::resolve_secrets(&keys, reader, &mut cx),
+        Some(reader) => {
+            let mut secrets = upstreams::resolve_secrets(&keys, reader, &mut cx);
+            tokens::resolve(&keys, reader, &mut secrets, &mut cx);
+            secrets
+        }
         None => Secrets::default(),
     };
     let config = parts.filter(|_| !cx.has_errors()).map(Config::new);

@@ -8,8 +8,11 @@ use http::header::AUTHORIZATION;
 use crate::context::{At, Context, Named, key_text};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
-use crate::model::{Auth, SecretReader, SecretRef, Secrets, Timeouts, Upstream, UpstreamKind};
+use crate::model::{
+    Auth, SecretError, SecretReader, SecretRef, Secrets, Timeouts, Upstream, UpstreamKind,
+};
 use crate::sections::{RootKeys, UpstreamKeys};
+use crate::source::Span;
 
 /// The upstreams; those without a usable URL are left out, which has been reported.
 pub(super) fn build(keys: &RootKeys) -> BTreeMap<String, Upstream> {
@@ -74,14 +77,17 @@ pub(super) fn resolve_secrets(
                 Ok(secret) => secrets.insert(reference.clone(), secret),
                 Err(error) => {
                     let subject = format!("upstreams.{}.{key}", key_text(name));
-                    let problem =
-                        Problem::new(codes::MISSING_SECRET, format!("`{subject}`: {error}"))
-                            .at(*span, "no secret here")
-                            .help("set the variable or write the file before starting");
-                    cx.report(problem);
+                    cx.report(missing_secret(&subject, &error, *span));
                 }
             }
         }
     }
     secrets
+}
+
+/// What is said of a secret that cannot be read.
+pub(super) fn missing_secret(subject: &str, error: &SecretError, span: Span) -> Problem {
+    Problem::new(codes::MISSING_SECRET, format!("`{subject}`: {error}"))
+        .at(span, "no secret here")
+        .help("set the variable or write the file before starting")
 }

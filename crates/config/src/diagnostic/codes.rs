@@ -197,7 +197,8 @@ codes! {
 
     /// Listeners are socket addresses: an IP address and a port.
     BAD_ADDRESS = "PB0401" Error "not a socket address";
-    /// The admin API has no authentication in this version, so it listens on loopback only.
+    /// Whoever reaches the admin API may steer the gateway, unless it asks for a token. So without one
+    /// it listens on loopback only.
     PUBLIC_ADMIN = "PB0402" Error "admin address is not loopback";
     /// An upstream is a `http` or `https` URL with a host and at most a path: no query, fragment,
     /// user name or password.
@@ -224,6 +225,13 @@ codes! {
     /// The variable or file that holds the secret does not exist, is empty, or holds what no
     /// header can carry.
     MISSING_SECRET = "PB0413" Error "secret cannot be read";
+
+    /// The admin API changes how a circuit decides while the gateway runs; what a circuit is, and who
+    /// decides, is not among that.
+    NOT_AT_RUN_TIME = "PB0430" Error "not to be changed at run time";
+    /// A token of the admin API has at least 16 characters, or it could be guessed; and no two have
+    /// the same, or nobody could tell who did what.
+    WEAK_TOKEN = "PB0431" Error "unusable token";
 
     /// The setting goes by a new name; the old one is still understood.
     OLD_NAME = "PB1001" Warning "old name";

@@ -1,7 +1,10 @@
 //! The gateway's listeners and limits.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use super::SecretRef;
 
 /// How the gateway listens, and what it bears.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,8 +34,53 @@ pub struct Gateway {
 /// The admin API's listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Admin {
-    /// Where it listens; on loopback.
+    /// Where it listens; on loopback, unless somebody is asked for a token.
     pub listen: SocketAddr,
     /// Host names it answers to besides those of loopback, in small letters, without port.
     pub allowed_hosts: Vec<String>,
+    /// The file with an operator's token, relative to the configuration file.
+    pub token_file: Option<PathBuf>,
+    /// Who else may ask.
+    pub tokens: Vec<Token>,
+    /// Whether metrics and health are for everybody.
+    pub public_metrics: bool,
+    /// Where changes are put on record, relative to the configuration file.
+    pub audit_file: Option<PathBuf>,
+}
+
+/// Somebody who may use the admin API.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// What the audit log calls them.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Where their token is.
+    pub secret: SecretRef,
+}
+
+/// What somebody may do with the admin API.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Look, and change things.
+    Operator,
+}
+
+impl Admin {
+    /// Whether a token is asked for.
+    pub fn asks_for_token(&self) -> bool {
+        self.token_file.is_some() || !self.tokens.is_empty()
+    }
+}
+
+impl Role {
+    /// The name in config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+        }
+    }
 }

@@ -14,7 +14,7 @@ mod upstream;
 pub use circuit::{Circuit, KeyPart};
 pub use config::{Config, Switches};
 pub use fallback::Fallback;
-pub use gateway::{Admin, Gateway};
+pub use gateway::{Admin, Gateway, Role, Token};
 pub use origin::{Layer, Origin, Origins, Place};
 pub use pattern::{HostPattern, PathPattern};
 pub use route::{Route, RouteFallback};

@@ -44,6 +44,8 @@ pub enum Place {
     Variable(Arc<str>),
     /// The command-line setting of this key.
     Option(Arc<str>),
+    /// The admin API.
+    Admin,
 }
 
 /// Where each setting of a circuit was said, by its key.
@@ -90,6 +92,7 @@ impl fmt::Display for Place {
             Place::File { name, line, .. } => write!(f, "{name}:{line}"),
             Place::Variable(name) => f.write_str(name),
             Place::Option(key) => write!(f, "command line {key}"),
+            Place::Admin => f.write_str("admin"),
         }
     }
 }

@@ -8,10 +8,12 @@
 
 mod address;
 mod lay;
+mod request;
 
 pub(crate) use address::fold;
 use address::{Address, find};
 pub(crate) use lay::lay_over;
+pub(crate) use request::apply_requests;
 
 use crate::conceal::conceal;
 use crate::context::Context;

@@ -42,6 +42,7 @@ fn location(location: &Location) -> Json {
     });
     let (key, name) = match source.medium() {
         Medium::File => ("file", source.name()),
+        Medium::Request => ("request", "body"),
         Medium::Variable => ("variable", source.setting_name().unwrap_or_default()),
         Medium::Option => ("option", source.setting_name().unwrap_or_default()),
     };

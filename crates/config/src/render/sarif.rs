@@ -74,7 +74,7 @@ fn result(diagnostic: &Diagnostic, codes: &[Code]) -> Json {
 fn location(at: &Location) -> Json {
     let source = at.source();
     match source.medium() {
-        Medium::File => {
+        Medium::File | Medium::Request => {
             let (start, end) = (at.start(), at.end());
             json!({ "physicalLocation": {
                 "artifactLocation": { "uri": uri(source.name()) },

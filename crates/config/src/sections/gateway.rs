@@ -3,15 +3,24 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::context::At;
+use crate::context::{At, Named};
 use crate::describe::keys;
 use crate::kinds::{
-    AddressKind, Count, Flag, HostNameKind, List, Nested, OneOrMany, Rules, Size, Time,
+    AddressKind, Choice, Count, Flag, HostNameKind, List, Many, Nested, OneOrMany, Rules,
+    SecretKind, Size, Text, Time,
 };
+use crate::model::{Role, SecretRef};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+
+const FILE: Text = Text { what: "the path of a file", longest: 4_096, lines: false };
+
+const ROLES: Choice<Role> = Choice::of(
+    "a role",
+    &[(Role::Viewer.name(), Role::Viewer), (Role::Operator.name(), Role::Operator)],
+);
 
 keys! {
     /// The gateway's listeners and limits.
@@ -42,14 +51,35 @@ keys! {
 }
 
 keys! {
-    /// The admin API: health, metrics, circuits and their commands. It has no authentication in
-    /// this version, so it listens on loopback only.
+    /// The admin API: health, metrics, circuits and their commands. Without a token it listens on
+    /// loopback only.
     pub(crate) struct AdminKeys = "admin" in "gateway.admin" {
         /// Where it listens.
         listen: SocketAddr = AddressKind, default "127.0.0.1:9090";
         /// Host names it answers to besides those of loopback.
         allowed_hosts: Vec<At<String>> = List { item: HostNameKind, rules: Rules::DISTINCT },
             optional "[]";
+        /// A file with the token of an operator: made with a random one, for its owner alone, if it
+        /// is not there. A relative path starts at the configuration file.
+        token_file: String = FILE, optional "none";
+        /// Who else may ask, by the name that the audit log will show. With any token, every request
+        /// needs one, but for `/healthz` and `/readyz`.
+        tokens: Vec<Named<TokenKeys>> = Many::<TokenKeys>::of("a token", 1_000), optional "none";
+        /// Whether `/metrics` and the health document are served without a token.
+        public_metrics: bool = Flag, default "false";
+        /// A file to which a line of JSON is added for each change that somebody makes or is
+        /// refused. At 10 MiB it is moved aside; five such files are kept.
+        audit_file: String = FILE, optional "none";
     }
     shorthand listen;
+}
+
+keys! {
+    /// Somebody who may use the admin API.
+    pub(crate) struct TokenKeys = "token" in "gateway.admin.tokens.NAME" {
+        /// What they may do: only look (`viewer`), or also change things (`operator`).
+        role: Role = ROLES, default "viewer";
+        /// Where the token is: at least 16 characters.
+        secret: SecretRef = SecretKind, required;
+    }
 }

@@ -11,7 +11,7 @@ mod upstream;
 
 pub(crate) use circuit::CircuitKeys;
 pub(crate) use fallback::FallbackKeys;
-pub(crate) use gateway::{AdminKeys, GatewayKeys};
+pub(crate) use gateway::{AdminKeys, GatewayKeys, TokenKeys};
 pub(crate) use root::{LATER, ROOT, RootKeys, SwitchKeys};
 pub(crate) use route::RouteKeys;
 pub(crate) use sequential::SequentialKeys;
