@@ -52,10 +52,7 @@ impl Loaded {
     ///
     /// # Errors
     /// Everything that is wrong with it, if something is.
-    pub fn with_requests<'r>(
-        &self,
-        requests: impl IntoIterator<Item = (&'r str, &'r str)>,
-    ) -> Result<Config, Diagnostics> {
+    pub fn with_requests(&self, requests: &[(String, String)]) -> Result<Config, Diagnostics> {
         let mut input = Input::new().environment(self.variables.iter().cloned());
         if let Some(path) = &self.path {
             input = input.file(Source::decode(&path.to_string_lossy(), &self.content)?);
@@ -64,7 +61,7 @@ impl Loaded {
             input = input.option(key, value);
         }
         for (circuit, json) in requests {
-            input = input.request(circuit, json);
+            input = input.request(circuit.as_str(), json.as_str());
         }
         check(input).into_result().map(|(config, _, _)| config)
     }

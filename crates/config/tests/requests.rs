@@ -1,6 +1,5 @@
 //! Settings that circuits are given while the program runs.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -111,11 +110,11 @@ fn a_loaded_file_is_told_again_without_being_read_again() {
     };
     let loaded = load(&options).unwrap();
     std::fs::remove_file(&path).unwrap();
-    let requests = BTreeMap::from([("api", r#"{ "failure_threshold": 2 }"#)]);
-    let config = loaded.with_requests(requests).unwrap();
+    let requests = [(String::from("api"), String::from(r#"{ "failure_threshold": 2 }"#))];
+    let config = loaded.with_requests(&requests).unwrap();
     let api = config.settings("api");
     assert_eq!((api.failure_threshold(), api.min_calls()), (Some(2), 4));
-    assert_eq!(loaded.with_requests([]).unwrap(), loaded.config);
+    assert_eq!(loaded.with_requests(&[]).unwrap(), loaded.config);
     assert_eq!(loaded.resolve(Path::new("token")), directory.path().join("token"));
     assert!(!format!("{loaded:?}").contains("sesame"));
 }

@@ -10,8 +10,9 @@ use crate::diagnostic::problem::Problem;
 use crate::model::{Admin, Gateway, Token};
 use crate::sections::{AdminKeys, GatewayKeys, RootKeys, TokenKeys};
 
-pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> Gateway {
-    let keys: GatewayKeys = keys.gateway.as_ref().map_or_else(unwritten, |at| at.value.clone());
+pub(super) fn build(root: &RootKeys, cx: &mut Context) -> Gateway {
+    let events = root.events.as_ref().and_then(|at| at.value.file.clone());
+    let keys: GatewayKeys = root.gateway.as_ref().map_or_else(unwritten, |at| at.value.clone());
     let admin: AdminKeys = keys.admin.as_ref().map_or_else(unwritten, |at| at.value.clone());
     let asks_for_token = admin.token_file.is_some() || admin.tokens.is_some();
     if !admin.listen.value.ip().is_loopback() && !asks_for_token {
@@ -50,6 +51,7 @@ pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> Gateway {
         max_connections: keys.max_connections.value as usize,
         model_body_limit: keys.model_body_limit.value as usize,
         response_headers: keys.response_headers.value,
+        events_file: file(events),
     }
 }
 

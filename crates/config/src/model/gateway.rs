@@ -29,6 +29,8 @@ pub struct Gateway {
     pub model_body_limit: usize,
     /// Whether answers carry `X-Panelboard-*` headers.
     pub response_headers: bool,
+    /// Where events are written down, relative to the configuration file.
+    pub events_file: Option<PathBuf>,
 }
 
 /// The admin API's listener.

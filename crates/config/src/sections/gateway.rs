@@ -15,7 +15,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-const FILE: Text = Text { what: "the path of a file", longest: 4_096, lines: false };
+pub(super) const FILE: Text = Text { what: "the path of a file", longest: 4_096, lines: false };
 
 const ROLES: Choice<Role> = Choice::of(
     "a role",

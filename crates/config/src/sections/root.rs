@@ -1,6 +1,7 @@
 //! The file as a whole.
 
 use super::circuit::PRESETS;
+use super::gateway::FILE;
 use super::{CircuitKeys, FallbackKeys, GatewayKeys, RouteKeys, SettingsKeys, UpstreamKeys};
 use crate::context::{At, Named};
 use crate::describe::{Keys, Table, keys};
@@ -21,6 +22,8 @@ keys! {
             optional "all circuits on defaults";
         /// The gateway's listeners and limits.
         gateway: GatewayKeys = Nested::<GatewayKeys>::HERE, optional "defaults";
+        /// What is kept of what happens.
+        events: EventsKeys = Nested::<EventsKeys>::HERE, optional "in memory only";
         /// Where requests can go.
         upstreams: Vec<Named<UpstreamKeys>> = Many::<UpstreamKeys>::of("an upstream", 10_000),
             optional "none";
@@ -30,6 +33,15 @@ keys! {
         /// `rag_retrieval`, `code_review`, `visualization` and `default`.
         fallbacks: Vec<Named<FallbackKeys>> = Many::<FallbackKeys>::of("a fallback", 10_000),
             optional "the built-in ones";
+    }
+}
+
+keys! {
+    /// What is kept of what happens. The last 10,000 events are always kept in memory.
+    pub(crate) struct EventsKeys = "events" in "events" {
+        /// A file to which a line of JSON is added for each event. At 10 MiB it is moved aside; five
+        /// such files are kept. A relative path starts at the configuration file.
+        file: String = FILE, optional "none";
     }
 }
 
