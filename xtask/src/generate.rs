@@ -12,6 +12,7 @@ fn files() -> Vec<(&'static str, String)> {
         ("docs/config.md", panelboard_config::config_reference_markdown()),
         ("docs/config-errors.md", panelboard_config::error_reference_markdown()),
         ("docs/classification.md", panelboard_gateway::classification_markdown()),
+        ("docs/openapi.json", panelboard_gateway::openapi_json()),
     ]
 }
 

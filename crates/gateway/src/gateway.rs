@@ -8,13 +8,14 @@ use panelboard::event::Bus;
 use panelboard::{Clock, Registry};
 use panelboard_config::{Change, Loaded};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::admin::{Act, Outcome};
 use crate::listen::{self, Limits, ListenError};
-use crate::shared::Shared;
-use crate::upstream::ClientError;
+use crate::reload::Ask;
+use crate::shared::{LoadError, Shared};
 use crate::{admin, housekeeping, proxy};
 
 /// A gateway that listens, but does not serve yet.
@@ -37,7 +38,7 @@ pub struct StartError(Reason);
 #[derive(Debug)]
 enum Reason {
     Listen(ListenError),
-    Client(ClientError),
+    Load(LoadError),
 }
 
 impl Gateway {
@@ -55,7 +56,7 @@ impl Gateway {
         // Requests take microseconds, so an exact clock costs them nothing that matters.
         let registry =
             Registry::with(&panelboard::Catalog::default(), Clock::precise(), Bus::new());
-        let shared = Arc::new(Shared::new(loaded, registry).map_err(Reason::Client)?);
+        let shared = Arc::new(Shared::new(loaded, registry).map_err(Reason::Load)?);
         Ok(Gateway { shared, listeners, admin })
     }
 
@@ -92,6 +93,9 @@ impl Gateway {
         }
         let mut others = JoinSet::new();
         others.spawn(admin::serve(admin, Arc::clone(&shared), administering));
+        others.spawn(admin::send_changes(Arc::clone(&shared)));
+        others.spawn(admin::write_audit(Arc::clone(&shared)));
+        others.spawn(admin::write_events(Arc::clone(&shared)));
         others.spawn(housekeeping::log_events(Arc::clone(&shared)));
         others.spawn(housekeeping::watch_clock(Arc::clone(&shared)));
 
@@ -131,14 +135,25 @@ impl Reloader {
     /// streak. Addresses and limits of listeners change only with a restart.
     ///
     /// # Errors
-    /// When an upstream cannot be served at all; then everything stays as it was.
+    /// When an upstream cannot be served at all, or a token file cannot be used; then everything
+    /// stays as it was.
     pub fn reload(&self, loaded: Loaded) -> Result<Vec<Change>, StartError> {
-        self.shared.reload(loaded).map_err(|error| StartError(Reason::Client(error)))
+        self.shared.reload(loaded).map_err(|error| StartError(Reason::Load(error)))
     }
 
     /// Whether there are routes to lose.
     pub(crate) fn has_routes(&self) -> bool {
         !self.shared.runtime().config.routes().is_empty()
+    }
+
+    /// Who asks for a reload; for one who follows them.
+    pub(crate) fn asks(&self) -> Option<mpsc::Receiver<Ask>> {
+        self.shared.desk.reloads.follow()
+    }
+
+    /// Puts a reload on record.
+    pub(crate) fn record(&self, act: Act, outcome: Outcome) {
+        self.shared.desk.audit.record(act, outcome);
     }
 
     /// Takes note of a configuration that was no good, for the metric.
@@ -157,7 +172,7 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
             Reason::Listen(error) => error.fmt(f),
-            Reason::Client(error) => error.fmt(f),
+            Reason::Load(error) => error.fmt(f),
         }
     }
 }

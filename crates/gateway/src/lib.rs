@@ -33,5 +33,6 @@ mod shared;
 mod upstream;
 mod wire;
 
+pub use admin::openapi_json;
 pub use gateway::{Gateway, Reloader, StartError};
 pub use judge::classification_markdown;

@@ -1,12 +1,18 @@
 //! What requests, the admin API and housekeeping have in common.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use panelboard::Registry;
-use panelboard_config::{Change, Edit, Loaded, diff};
+use panelboard_config::{Change, Config, Diagnostics, Edit, Loaded, Secrets, diff};
+use serde_json::Value;
+use tracing::warn;
 
+use crate::admin::{Desk, TokenError, Tokens, writable};
 use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::upstream::ClientError;
@@ -15,21 +21,60 @@ use crate::upstream::ClientError;
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    pub(crate) desk: Desk,
     /// Whether new requests are no longer taken.
     draining: AtomicBool,
+    /// Whether others than this machine reach the admin API, for as long as this process runs.
+    public_admin: bool,
     runtime: ArcSwap<Runtime>,
-    /// One reload at a time.
-    reloading: Mutex<()>,
+    /// One change at a time.
+    sources: Mutex<Sources>,
+}
+
+/// What the runtime is made from.
+struct Sources {
+    loaded: Loaded,
+    /// What circuits were told through the admin API, by their names.
+    told: BTreeMap<String, Value>,
+}
+
+/// Why a configuration cannot be put to work.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    Client(ClientError),
+    Token(TokenError),
+    /// A file that cannot be written.
+    Journal(PathBuf, std::io::Error),
+}
+
+/// Why a circuit cannot be told something.
+#[derive(Debug)]
+pub(crate) enum TellError {
+    /// The settings are not those it was said about.
+    Stale,
+    Invalid(Diagnostics),
+    Load(ClientError),
 }
 
 impl Shared {
-    pub(crate) fn new(loaded: Loaded, registry: Registry) -> Result<Shared, ClientError> {
+    pub(crate) fn new(loaded: Loaded, registry: Registry) -> Result<Shared, LoadError> {
+        let tokens = Tokens::load(&loaded).map_err(LoadError::Token)?;
+        check_journals(&loaded)?;
         let metrics = Metrics::new(registry.clone());
-        let runtime = Runtime::new(loaded.config, &loaded.secrets, &registry, &metrics, None)?;
+        let config = loaded.config.clone();
+        let public_admin = !config.gateway().admin.listen.ip().is_loopback();
+        let runtime = Runtime::new(config, &loaded.secrets, &registry, &metrics, None)
+            .map_err(LoadError::Client)?;
         metrics.reloaded(true);
-        let runtime = ArcSwap::from_pointee(runtime);
-        let draining = AtomicBool::new(false);
-        Ok(Shared { registry, metrics, draining, runtime, reloading: Mutex::new(()) })
+        Ok(Shared {
+            registry,
+            metrics,
+            desk: Desk::new(tokens),
+            draining: AtomicBool::new(false),
+            public_admin,
+            runtime: ArcSwap::from_pointee(runtime),
+            sources: Mutex::new(Sources { loaded, told: BTreeMap::new() }),
+        })
     }
 
     /// From now on no new requests are taken.
@@ -51,33 +96,128 @@ impl Shared {
     /// Puts another configuration to work, and says what it changes. Requests under way keep
     /// what they began with.
     ///
+    /// What circuits were told still holds for those of which the configuration says the same as
+    /// before.
+    ///
     /// # Errors
     /// When it cannot be put to work; then everything stays as it was.
-    pub(crate) fn reload(&self, loaded: Loaded) -> Result<Vec<Change>, ClientError> {
-        let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.runtime();
-        let changes = diff(&before.config, &loaded.config);
-        let next = Runtime::new(
-            loaded.config,
-            &loaded.secrets,
-            &self.registry,
-            &self.metrics,
-            Some(&before),
-        );
-        match next {
-            Ok(next) => {
-                self.runtime.store(Arc::new(next));
-                for change in &changes {
-                    if let Change::Circuit(name, Edit::Removed) = change {
-                        self.metrics.forget(name);
-                    }
-                }
-                self.metrics.reloaded(true);
-                Ok(changes)
+    pub(crate) fn reload(&self, loaded: Loaded) -> Result<Vec<Change>, LoadError> {
+        let mut sources = self.sources();
+        let changed = self.try_reload(&mut sources, loaded);
+        self.metrics.reloaded(changed.is_ok());
+        changed
+    }
+
+    fn try_reload(&self, sources: &mut Sources, loaded: Loaded) -> Result<Vec<Change>, LoadError> {
+        let tokens = Tokens::load(&loaded).map_err(LoadError::Token)?;
+        if self.public_admin && tokens.is_empty() {
+            return Err(LoadError::Token(TokenError::Public));
+        }
+        check_journals(&loaded)?;
+        let mut told = sources.told.clone();
+        let before = &sources.loaded.config;
+        told.retain(|name, _| before.circuit(name) == loaded.config.circuit(name));
+        let config = match loaded.with_requests(&texts(&told)) {
+            Ok(config) => config,
+            Err(wrong) => {
+                warn!("what circuits were told does not go with the new configuration: {wrong}");
+                told.clear();
+                loaded.config.clone()
             }
-            Err(error) => {
-                self.metrics.reloaded(false);
-                Err(error)
+        };
+        let changes = self.put_to_work(config, &loaded.secrets).map_err(LoadError::Client)?;
+        for name in sources.told.keys().filter(|name| !told.contains_key(*name)) {
+            warn!(circuit = name, "`{name}` is what the file says again, not what it was told");
+        }
+        self.desk.set_tokens(tokens);
+        *sources = Sources { loaded, told };
+        Ok(changes)
+    }
+
+    /// Tells a circuit other settings, or nothing any more, if `fits` holds for what runs now.
+    ///
+    /// # Errors
+    /// When it does not, or they cannot be; then everything stays as it was.
+    pub(crate) fn tell(
+        &self,
+        circuit: &str,
+        settings: Option<&Value>,
+        fits: impl Fn(&Config) -> bool,
+    ) -> Result<(), TellError> {
+        let mut sources = self.sources();
+        if !fits(&self.runtime().config) {
+            return Err(TellError::Stale);
+        }
+        let mut told = sources.told.clone();
+        match settings {
+            Some(settings) => told.insert(circuit.to_owned(), settings.clone()),
+            None => told.remove(circuit),
+        };
+        let config = sources.loaded.with_requests(&texts(&told)).map_err(TellError::Invalid)?;
+        self.put_to_work(config, &sources.loaded.secrets).map_err(TellError::Load)?;
+        sources.told = told;
+        Ok(())
+    }
+
+    /// What a circuit was told.
+    pub(crate) fn told(&self, circuit: &str) -> Option<Value> {
+        self.sources().told.get(circuit).cloned()
+    }
+
+    /// A path of the running configuration: relative ones start beside its file.
+    pub(crate) fn path(&self, of: impl Fn(&Config) -> Option<&Path>) -> Option<PathBuf> {
+        let runtime = self.runtime();
+        of(&runtime.config).map(|path| self.sources().loaded.resolve(path))
+    }
+
+    /// The file, and what circuits were told.
+    pub(crate) fn sources_shown(&self) -> (Option<PathBuf>, BTreeMap<String, Value>) {
+        let sources = self.sources();
+        (sources.loaded.path.clone(), sources.told.clone())
+    }
+
+    fn put_to_work(&self, config: Config, secrets: &Secrets) -> Result<Vec<Change>, ClientError> {
+        let before = self.runtime();
+        let changes = diff(&before.config, &config);
+        let next = Runtime::new(config, secrets, &self.registry, &self.metrics, Some(&before))?;
+        self.runtime.store(Arc::new(next));
+        for change in &changes {
+            if let Change::Circuit(name, Edit::Removed) = change {
+                self.metrics.forget(name);
+            }
+        }
+        Ok(changes)
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what is to be written down can be.
+fn check_journals(loaded: &Loaded) -> Result<(), LoadError> {
+    let gateway = loaded.config.gateway();
+    for path in [&gateway.admin.audit_file, &gateway.events_file].into_iter().flatten() {
+        let path = loaded.resolve(path);
+        if let Err(error) = writable(&path) {
+            return Err(LoadError::Journal(path, error));
+        }
+    }
+    Ok(())
+}
+
+/// What circuits were told, as text.
+fn texts(told: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+    told.iter().map(|(name, settings)| (name.clone(), settings.to_string())).collect()
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Client(error) => error.fmt(f),
+            LoadError::Token(error) => error.fmt(f),
+            LoadError::Journal(path, error) => {
+                write!(f, "cannot write {}: {error}", path.display())
             }
         }
     }

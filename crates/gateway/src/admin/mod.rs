@@ -1,33 +1,61 @@
 //! The admin API: seeing and steering, on a listener of its own.
 //!
-//! There is no authentication yet, so it listens on loopback only, and every route checks `Host`
-//! (against DNS rebinding). A browser on this machine may be made to send requests here by any
-//! page; so changes need JSON and are refused when the browser says that another site sent them.
+//! Without a token it listens on loopback only, and every route checks `Host` (against DNS
+//! rebinding). A browser on this machine may be made to send requests here by any page; so changes
+//! need JSON, and what a page of another site sends is refused.
+//!
+//! Each route is declared once, with what it takes and answers; the document that is served, the
+//! role that a request needs and the names its query may have follow from that (`doc`).
 
+mod audit;
 mod circuits;
+mod config;
+mod desk;
+mod doc;
+mod events;
+mod extract;
+mod failures;
 mod guard;
-mod json;
+mod journal;
+mod problem;
+mod settings;
+mod stream;
+mod system;
+mod token;
+mod view;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Uri, header};
-use axum::middleware;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Router, middleware};
 use http::StatusCode;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::health;
+pub(crate) use audit::{Act, Outcome};
+pub(crate) use desk::Desk;
+pub(crate) use journal::{writable, write_audit, write_events};
+pub(crate) use stream::send_changes;
+pub(crate) use token::{TokenError, Tokens};
+
 use crate::listen::{self, Limits};
 use crate::shared::Shared;
+use guard::{Guard, Peer};
+use problem::Problem;
+use system::Described;
 
 /// Commands are small.
 const BODY: usize = 16 * 1024;
+
+/// Configurations are not.
+const TEXT: usize = 1024 * 1024;
 
 /// What the admin listener bears: people and monitors, not traffic.
 const LIMITS: Limits = Limits {
@@ -41,8 +69,9 @@ const LIMITS: Limits = Limits {
 /// Serves the admin API until `stop` says so.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
     let router = router(shared);
-    let answer = move |_, request: http::Request<hyper::body::Incoming>| {
+    let answer = move |peer: IpAddr, mut request: http::Request<hyper::body::Incoming>| {
         let router = router.clone();
+        request.extensions_mut().insert(Peer(peer));
         async move {
             use tower_service::Service as _;
             let mut router = router;
@@ -52,74 +81,64 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watc
     listen::serve(listener, LIMITS, stop, answer).await;
 }
 
+/// The document that describes the admin API, as JSON.
+pub fn openapi_json() -> String {
+    let (_, document) = described();
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Every route, and the document.
+fn described() -> (Router<Arc<Shared>>, utoipa::openapi::OpenApi) {
+    let texts =
+        OpenApiRouter::new().routes(routes!(config::check)).layer(DefaultBodyLimit::max(TEXT));
+    let (router, mut document) = OpenApiRouter::with_openapi(doc::Document::openapi())
+        .routes(routes!(system::healthz))
+        .routes(routes!(system::readyz))
+        .routes(routes!(system::health_status))
+        .routes(routes!(system::metrics))
+        .routes(routes!(circuits::list))
+        .routes(routes!(circuits::show))
+        .routes(routes!(circuits::explain))
+        .routes(routes!(circuits::order))
+        .routes(routes!(settings::get, settings::put))
+        .routes(routes!(events::list))
+        .routes(routes!(stream::follow))
+        .routes(routes!(config::show))
+        .routes(routes!(config::reload))
+        .routes(routes!(system::audit))
+        .routes(routes!(system::openapi))
+        .layer(DefaultBodyLimit::max(BODY))
+        .merge(texts)
+        .split_for_parts();
+    doc::complete(&mut document);
+    (router, document)
+}
+
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route(health::PATH, get(health_status))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/circuits", get(circuits::list))
-        .route("/api/v1/circuits/{name}", get(circuits::show))
-        .route("/api/v1/circuits/{name}/explain", get(circuits::explain))
-        .route("/api/v1/circuits/{name}/{order}", post(circuits::order))
+    let (router, document) = described();
+    let rules = doc::Rules::of(&document);
+    let text = document.to_json().unwrap_or_default();
+    let guard = Arc::new(Guard { shared: Arc::clone(&shared), rules });
+    router
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::check))
+        .layer(Extension(Described(text.into())))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(shared)
-}
-
-/// The process is alive.
-async fn healthz() -> Response {
-    Json(json!({ "status": "alive" })).into_response()
-}
-
-/// It takes requests: it does from when it listens until it is told to stop.
-async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" })))
-            .into_response();
-    }
-    Json(json!({ "status": "ready" })).into_response()
-}
-
-async fn health_status(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    if !shared.runtime().config.switches().expose_health_endpoint {
-        return problem(
-            StatusCode::NOT_FOUND,
-            "The health document is switched off (`expose_health_endpoint = false`).",
-        );
-    }
-    health::respond(&shared, false, uri.query()).map(axum::body::Body::from)
-}
-
-async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if !shared.runtime().config.switches().metrics_enabled {
-        return problem(
-            StatusCode::NOT_FOUND,
-            "Metrics are switched off (`metrics_enabled = false`).",
-        );
-    }
-    let mut accepted =
-        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let (media, text) = match accepted.any(|media| media.contains("application/openmetrics-text")) {
-        true => {
-            ("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.text())
-        }
-        false => ("text/plain; version=0.0.4; charset=utf-8", shared.metrics.plain_text()),
-    };
-    ([(header::CONTENT_TYPE, media)], text).into_response()
 }
 
 async fn not_found(uri: Uri) -> Response {
     let hint = slash_hint(&uri);
-    problem(StatusCode::NOT_FOUND, &format!("There is nothing at {}.{hint}", uri.path()))
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::not_found(format!("There is nothing at {path}.{hint}")).into_response()
 }
 
 async fn not_allowed(uri: Uri) -> Response {
     let hint = slash_hint(&uri);
     let detail = format!("This path does not take this method.{hint}");
-    problem(StatusCode::METHOD_NOT_ALLOWED, &detail)
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
 }
 
 /// Circuits of a family have slashes in their names, which look like other paths.
@@ -129,17 +148,4 @@ fn slash_hint(uri: &Uri) -> &'static str {
         true => " A slash in the name of a circuit is written %2F.",
         false => "",
     }
-}
-
-/// An error as RFC 9457 has it.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = json!({
-        "type": "about:blank",
-        "title": title,
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    let media = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, media, body.to_string()).into_response()
 }
