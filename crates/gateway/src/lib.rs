@@ -14,6 +14,7 @@
 //! | `proxy` | one request: route, attempts along the chain, the answer as it passes |
 //! | `judge` | what an upstream's behaviour says of it: the classification table |
 //! | `fallback` | what the client gets when nothing is left |
+//! | `llm` | the APIs of language models, and how one is put in another's words |
 //! | `upstream`, `runtime` | connections to upstreams; a configuration ready for requests |
 //! | `admin`, `health`, `metrics` | seeing and steering |
 //! | `housekeeping` | what happens without a request |
@@ -25,6 +26,8 @@ mod health;
 mod housekeeping;
 mod judge;
 mod listen;
+#[cfg_attr(not(test), expect(dead_code, reason = "the proxy does not use it yet"))]
+mod llm;
 mod metrics;
 mod proxy;
 mod reload;

@@ -1,0 +1,3 @@
+//! What there is to know of language models' APIs beyond HTTP.
+
+pub(crate) mod translate;
