@@ -107,7 +107,7 @@ async fn connection<S, F, B>(
     let patience = Patience { head: limits.header_read_timeout, body: limits.idle_timeout };
     let wire = Wire::new(stream, patience, ambiguity.clone());
     let service = service_fn(|request| {
-        let refused = ambiguity.found().map(refuse);
+        let refused = ambiguity.of_next().map(refuse);
         let response = refused.is_none().then(|| answer(peer.ip(), request));
         async move {
             Ok::<_, Infallible>(match (refused, response) {

@@ -150,6 +150,60 @@ fn an_ambiguous_request_cannot_hide_behind_another() {
 }
 
 #[test]
+fn what_comes_before_an_ambiguous_request_is_answered() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    for first in [get("/"), post("/echo", "hello")] {
+        for bad in
+            ["X: y\n\r\n", "X: y\r\n z\r\n\r\n", "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"]
+        {
+            upstream.reset_stats();
+            // In one piece, so that both are there before the first is served.
+            let mut client = Client::of(&gateway);
+            client.send([&first[..], HEAD.as_bytes(), bad.as_bytes()].concat());
+            assert_eq!(
+                (client.try_status(), client.try_status()),
+                (Some(200), Some(400)),
+                "{bad:?}"
+            );
+            assert!(client.is_over());
+            assert_eq!(upstream.requests(), 1, "{bad:?}");
+        }
+    }
+}
+
+#[test]
+fn a_body_of_unknown_length_reaches_the_upstream_with_any_method() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    for method in ["GET", "DELETE", "OPTIONS", "POST"] {
+        let mut client = Client::of(&gateway);
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+        let seen = client.ask("5\r\nhello\r\n0\r\n\r\n").json();
+        assert_eq!(
+            (&seen["body_length"], &seen["framing"]),
+            (&5.into(), &"chunked".into()),
+            "{method}"
+        );
+    }
+    let seen = Client::of(&gateway).ask(get("/")).json();
+    assert_eq!(seen["framing"], "none", "no body is made up");
+}
+
+#[test]
+fn a_request_that_asks_for_a_tunnel_or_a_mirror_is_the_last_of_its_connection() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    for method in ["CONNECT test:80", "TRACE /"] {
+        let smuggled = String::from_utf8(get("/smuggled")).unwrap();
+        let sent = format!("{method} HTTP/1.1\r\nHost: test\r\n\r\n{smuggled}");
+        assert_refused(&gateway, &upstream, sent, 405);
+    }
+}
+
+#[test]
 fn chunks_that_are_none_never_reach_the_upstream_as_a_whole_body() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream);

@@ -76,8 +76,8 @@ impl Client {
     }
 
     /// Goes away.
-    pub(crate) fn leave(self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+    pub(crate) fn leave(mut self) {
+        self.shutdown(Shutdown::Both);
     }
 
     /// Reads more. `false` at the end, in order or not.
@@ -139,6 +139,23 @@ impl Client {
         String::from_utf8(self.until("\r\n\r\n").expect("a head")).unwrap()
     }
 
+    /// The status of the next answer but interim ones, whose body is read too; `None` at the end of
+    /// the connection.
+    pub(crate) fn try_status(&mut self) -> Option<u16> {
+        loop {
+            let head = String::from_utf8_lossy(&self.until("\r\n\r\n")?).into_owned();
+            let reply = self.body_of(head);
+            if reply.status >= 200 {
+                return Some(reply.status);
+            }
+        }
+    }
+
+    /// Ends one side of the connection, or both.
+    pub(crate) fn shutdown(&mut self, how: Shutdown) {
+        let _ = self.stream.shutdown(how);
+    }
+
     /// One answer to a request that may have a body.
     pub(crate) fn reply(&mut self) -> Reply {
         let head = self.head();
@@ -161,7 +178,7 @@ impl Client {
             None if reply.header("transfer-encoding") == Some("chunked") => {
                 self.chunks(&mut reply);
             }
-            None if matches!(status, 204 | 304) => {}
+            None if matches!(status, 100..200 | 204 | 304) => {}
             None => reply.body = self.rest(),
         }
         reply

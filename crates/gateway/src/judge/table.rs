@@ -82,7 +82,7 @@ pub fn classification_markdown() -> String {
          (and what `panelboard_circuit_calls_total` and `panelboard_circuit_failures_total` \
          count); *next upstream* says when the request may go on to the next of the chain; \
          *reused* says whether the connection may serve another request.\n\n\
-         A request may be asked twice if its method is idempotent (GET, HEAD, OPTIONS, TRACE, \
+         A request may be asked twice if its method is idempotent (GET, HEAD, OPTIONS, \
          PUT, DELETE) or the route says `failover_non_idempotent = true`, which LLM routes do by \
          default; and only as long as the client has not seen a byte of an answer.\n\n\
          | the upstream | outcome | next upstream | reused | the client gets, if no other is left |\n\

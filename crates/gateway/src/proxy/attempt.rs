@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use panelboard::{CircuitBreaker, Outcome, Rejected};
@@ -157,6 +157,10 @@ fn request(
         }
         None => exchange.upload.body(),
     };
+    // hyper sends a GET without its body unless the head says where that ends.
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
     *request.uri_mut() = client.uri(exchange.target)?;

@@ -4,6 +4,7 @@ mod answer;
 mod attempt;
 mod body;
 mod chain;
+mod form;
 mod guard;
 mod headers;
 mod model;
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, HOST, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use reply::{Reply, whole};
@@ -61,24 +62,29 @@ pub(crate) async fn serve(
 
 /// Requests that are no business of any route.
 fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
-    let bad = |detail| Some(fallback::refusal(StatusCode::BAD_REQUEST, "Bad request", detail));
     let headers = &head.headers;
-    match headers.get_all(HOST).iter().count() {
-        0 if head.version == Version::HTTP_11 => return bad("There is no Host."),
-        0 | 1 => {}
-        _ => return bad("There is more than one Host."),
+    // Whoever sent this may not mean the next bytes as we would read them.
+    let closing = |mut refused: Response<Bytes>| {
+        refused.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Some(refused)
+    };
+    if let Some(detail) = form::fault(head) {
+        return closing(fallback::refusal(StatusCode::BAD_REQUEST, "Bad request", detail));
     }
-    if head.method == Method::CONNECT {
-        let mut refused = fallback::refusal(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "Method not allowed",
-            "This is not a forward proxy: CONNECT is not served.",
-        );
+    let why = match head.method {
+        Method::CONNECT => Some("This is not a forward proxy: CONNECT is not served."),
+        // The answer would repeat what was added for the upstream alone, such as its key.
+        Method::TRACE => Some("TRACE is not served."),
+        _ => None,
+    };
+    if let Some(why) = why {
+        let mut refused =
+            fallback::refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", why);
         refused.headers_mut().insert(
             ALLOW,
             HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         );
-        return Some(refused);
+        return closing(refused);
     }
     if wants_upgrade(headers) {
         return Some(fallback::refusal(

@@ -10,7 +10,7 @@ mod framing;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,13 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use framing::{At, Framing};
+use framing::{At, Fault, Framing};
 
 /// A client's connection.
 pub(crate) struct Wire {
     stream: TcpStream,
     framing: Framing,
     ambiguity: Ambiguity,
+    /// A fault within a body was found: nothing after it is read.
+    broken: bool,
     patience: Patience,
     /// Runs while a head is under way, or while a body does not move.
     timer: Option<Pin<Box<Sleep>>>,
@@ -39,13 +41,22 @@ pub(crate) struct Patience {
     pub(crate) body: Duration,
 }
 
-/// Shared by a connection's bytes and its requests: what is wrong with the former.
+/// Shared by a connection's bytes and its requests: what is wrong with the former, and from which
+/// of the latter on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ambiguity(Arc<AtomicU8>);
+pub(crate) struct Ambiguity(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Nothing, or one more than the number of a fault beside that of the request that has it.
+    found: AtomicU64,
+    /// How many requests have been asked about.
+    requests: AtomicU32,
+}
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, patience: Patience, ambiguity: Ambiguity) -> Wire {
-        Wire { stream, framing: Framing::new(), ambiguity, patience, timer: None }
+        Wire { stream, framing: Framing::new(), ambiguity, broken: false, patience, timer: None }
     }
 
     /// A client that has begun must get on with it. Called when nothing has come, though something
@@ -72,14 +83,27 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
+        if self.broken {
+            return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+        }
         if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
             ready!(self.poll_timer(cx));
             return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
         }
         let read = &buf.filled()[before..];
         let heads = self.framing.heads;
-        if let Err(fault) = self.framing.feed(read) {
-            self.ambiguity.0.store(fault as u8, Ordering::Release);
+        if let Err(found) = self.framing.feed(read) {
+            match found.in_body {
+                // Its request is under way: it gets no end that could be taken for one.
+                true => {
+                    buf.set_filled(before + found.before);
+                    self.broken = true;
+                    if found.before == 0 {
+                        return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+                    }
+                }
+                false => self.ambiguity.set(found.fault, self.framing.heads),
+            }
         }
         // A head has one time for all of it: one that ends here was in time, and one that begins
         // here has its time from now. A body has its time from each piece.
@@ -124,16 +148,34 @@ impl AsyncWrite for Wire {
 // ===== impl Ambiguity =====
 
 impl Ambiguity {
-    /// What is wrong with the connection's bytes, if anything is.
-    pub(crate) fn found(&self) -> Option<&'static str> {
-        // Acquire: pairs with the release in `poll_read`; the head was read before it is served.
-        match self.0.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some("Content-Length and Transfer-Encoding contradict each other."),
-            2 => Some("There is more than one Content-Length."),
-            3 => Some("A line of the head ends with a bare line feed."),
-            4 => Some("A header is folded over several lines."),
-            _ => Some("A length or an encoding is written longer than any need be."),
-        }
+    fn set(&self, fault: Fault, request: u32) {
+        let found = (u64::from(request) << 8) | (fault as u64 + 1);
+        self.0.found.store(found, Ordering::Release);
+    }
+
+    /// What is wrong with the next request, if anything is: those before a fault are not concerned.
+    pub(crate) fn of_next(&self) -> Option<&'static str> {
+        // Whoever reads the bytes calls this, too: no two at once.
+        let request = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        // Acquire: pairs with the release in `set`; the head was read before it is served.
+        let [fault, first @ ..] = self.0.found.load(Ordering::Acquire).to_le_bytes();
+        let fault = Fault::from_number(fault.checked_sub(1)?)?;
+        let first = u32::from_le_bytes([first[0], first[1], first[2], first[3]]);
+        (request >= first).then(|| fault.words())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_before_a_fault_are_not_concerned() {
+        let ambiguity = Ambiguity::default();
+        assert_eq!(ambiguity.of_next(), None);
+        ambiguity.set(Fault::TwoFramings, 2);
+        assert_eq!(ambiguity.of_next(), None);
+        assert_eq!(ambiguity.of_next(), Some(Fault::TwoFramings.words()));
+        assert_eq!(ambiguity.of_next(), Some(Fault::TwoFramings.words()));
     }
 }
