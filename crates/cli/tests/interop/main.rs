@@ -4,9 +4,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "real processes run by the real clock")]
 
+mod backends;
 mod clients;
 mod nginx;
 mod programs;
+#[path = "../e2e/raw.rs"]
+#[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]
+mod raw;
+mod smuggling;
 #[path = "../e2e/support.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]
 mod support;
