@@ -1,5 +1,7 @@
 //! Everything that must hold, in the order in which it fails fastest.
 
+use std::time::Instant;
+
 use crate::run::{cargo, exists, output, program, run};
 use crate::{examples, install, instructions, msrv, root, tidy};
 
@@ -20,15 +22,18 @@ const CHECKS: [Check; 11] = [
     ("documentation", documentation),
 ];
 
+#[expect(clippy::disallowed_methods, reason = "says how long each check takes")]
 pub(crate) fn test() -> Result<(), String> {
     install()?;
     let mut failed = Vec::new();
     for (name, check) in CHECKS {
         println!("\n── {name} ──");
+        let started = Instant::now();
         if let Err(problem) = check() {
             eprintln!("{problem}");
             failed.push(name);
         }
+        println!("({} s)", started.elapsed().as_secs());
     }
     match failed.is_empty() {
         true => {
