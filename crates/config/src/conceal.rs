@@ -35,7 +35,7 @@ pub(crate) fn conceal(entries: &syntax::Table, table: Option<&'static Table>, cx
         let secret = match shape {
             Some(Shape::Table(inner)) => holds_secrets(inner),
             // A header a route asks for may be a key as well.
-            Some(Shape::Leaf) => false,
+            Some(Shape::Leaf | Shape::OneOrMany(_)) => false,
             Some(_) => tells_of_secret(&entry.key),
             // A slip in its name makes it no less of a secret.
             None => tells_of_secret(&entry.key) || nearly_holds_secrets(&entry.key, table),
@@ -46,14 +46,16 @@ pub(crate) fn conceal(entries: &syntax::Table, table: Option<&'static Table>, cx
 
 fn conceal_node(node: &Node, shape: Option<Shape>, secret: bool, cx: &mut Context) {
     match (&node.value, shape) {
-        (Value::Table(inner), Some(Shape::Table(table))) => conceal(inner, Some(table), cx),
+        (Value::Table(inner), Some(Shape::Table(table) | Shape::OneOrMany(table))) => {
+            conceal(inner, Some(table), cx)
+        }
         (Value::Table(inner), Some(Shape::Map(table))) => {
             for entry in inner.iter() {
                 conceal_node(&entry.node, Some(Shape::Table(table)), false, cx);
             }
         }
         (Value::Table(inner), _) => conceal(inner, None, cx),
-        (Value::List(items), Some(Shape::List(table))) => {
+        (Value::List(items), Some(Shape::List(table) | Shape::OneOrMany(table))) => {
             for item in items {
                 conceal_node(item, Some(Shape::Table(table)), false, cx);
             }

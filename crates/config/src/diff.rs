@@ -74,6 +74,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
 /// `gateway` with all that is fixed when it starts taken from `other`.
 fn with_listeners_of(mut gateway: Gateway, other: &Gateway) -> Gateway {
     gateway.listen.clone_from(&other.listen);
+    gateway.http2 = other.http2;
     gateway.admin.listen = other.admin.listen;
     gateway.header_read_timeout = other.header_read_timeout;
     gateway.idle_timeout = other.idle_timeout;

@@ -65,9 +65,10 @@ pub use diff::{Change, Edit, diff};
 pub use given::duration_from_json;
 pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes};
 pub use model::{
-    Admin, Auth, BaseUrl, Circuit, Config, Fallback, Gateway, HostPattern, KeyPart, Layer, Origin,
-    Origins, PathPattern, Place, Role, Route, RouteFallback, Scheme, Secret, SecretError,
-    SecretReader, SecretRef, Secrets, Switches, Timeouts, Token, Upstream, UpstreamKind,
+    Admin, Auth, BaseUrl, CertificateFiles, Circuit, Config, Fallback, Gateway, HostPattern, Http2,
+    Http2Limits, KeyPart, Layer, Listener, ListenerTls, Origin, Origins, PathPattern, Place, Role,
+    Route, RouteFallback, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets, Switches,
+    Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

@@ -186,7 +186,7 @@ pub fn load_bytes(
     let Checked { config, secrets, diagnostics } = check(input);
     match config {
         Some(config) => Ok(Loaded {
-            config,
+            config: config.with_files_at(&reader.base),
             secrets,
             diagnostics,
             path: path.map(Path::to_owned),

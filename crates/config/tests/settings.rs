@@ -151,7 +151,9 @@ fn without_a_word_everything_has_its_default() {
     assert!(config.routes().is_empty());
 
     let gateway = config.gateway();
-    assert_eq!(gateway.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    let [listener] = &gateway.listen[..] else { panic!("{:?}", gateway.listen) };
+    assert_eq!(listener.address, "127.0.0.1:8080".parse().unwrap());
+    assert!(listener.tls.is_none() && !listener.h2c);
     assert_eq!(gateway.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert!(gateway.admin.allowed_hosts.is_empty());
     assert_eq!(gateway.shutdown_grace, secs(30));

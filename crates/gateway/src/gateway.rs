@@ -49,8 +49,8 @@ impl Gateway {
     pub async fn bind(loaded: Loaded) -> Result<Gateway, StartError> {
         let gateway = loaded.config.gateway().clone();
         let mut listeners = Vec::new();
-        for address in gateway.listen {
-            listeners.push(listen::bind(address).await.map_err(Reason::Listen)?);
+        for listener in gateway.listen {
+            listeners.push(listen::bind(listener.address).await.map_err(Reason::Listen)?);
         }
         let admin = listen::bind(gateway.admin.listen).await.map_err(Reason::Listen)?;
         // Requests take microseconds, so an exact clock costs them nothing that matters.
@@ -98,6 +98,7 @@ impl Gateway {
         others.spawn(admin::write_events(Arc::clone(&shared)));
         others.spawn(housekeeping::log_events(Arc::clone(&shared)));
         others.spawn(housekeeping::watch_clock(Arc::clone(&shared)));
+        others.spawn(housekeeping::watch_certificates(Arc::clone(&shared)));
 
         stop.await;
         shared.drain();

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::shared::Shared;
 
 /// How often circuits are looked at that nobody calls, so that the end of an open phase or of an
-/// override is announced in time.
+/// override is announced in time; and certificates.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often breakers of keys that nobody asks for any more are given up.
@@ -59,5 +59,15 @@ pub(crate) async fn watch_clock(shared: Arc<Shared>) {
         for breaker in shared.registry.breakers() {
             breaker.look();
         }
+    }
+}
+
+/// Takes up certificates that were renewed.
+pub(crate) async fn watch_certificates(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.runtime().look_at_certificates();
     }
 }

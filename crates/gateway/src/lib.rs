@@ -33,6 +33,7 @@ mod proxy;
 mod reload;
 mod runtime;
 mod shared;
+mod tls;
 mod upstream;
 mod wire;
 

@@ -77,6 +77,13 @@ impl Runtime {
         Ok(Runtime { config, routes, clients })
     }
 
+    /// Looks whether certificates have changed.
+    pub(crate) fn look_at_certificates(&self) {
+        for client in self.clients.values() {
+            client.look();
+        }
+    }
+
     /// The route that takes a request.
     pub(crate) fn route(
         &self,

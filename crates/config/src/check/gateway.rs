@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::unwritten;
+use super::{tls, unwritten};
 use crate::context::{At, Context, Named};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
@@ -28,13 +28,16 @@ pub(super) fn build(root: &RootKeys, cx: &mut Context) -> Gateway {
         cx.report(problem);
     }
     for listen in &keys.listen.value {
-        check_conflict(listen, &admin.listen, cx);
+        if let Some(address) = listen.value.address() {
+            check_conflict(&At::new(address, listen.span), &admin.listen, cx);
+        }
     }
     let allowed_hosts = admin.allowed_hosts.map_or_else(Vec::new, |at| at.value);
     let file = |at: Option<At<String>>| at.map(|at| PathBuf::from(at.value));
     let tokens = admin.tokens.map_or_else(Vec::new, |at| at.value);
     Gateway {
-        listen: keys.listen.value.into_iter().map(|at| at.value).collect(),
+        listen: tls::listeners(&keys.listen.value, cx),
+        http2: tls::limits(keys.http2.as_ref()),
         admin: Admin {
             listen: admin.listen.value,
             allowed_hosts: allowed_hosts.into_iter().map(|at| at.value).collect(),

@@ -9,6 +9,7 @@ mod names;
 mod patterns;
 mod routes;
 mod sections;
+mod tls;
 mod tokens;
 mod upstreams;
 
@@ -171,7 +172,7 @@ fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
     let switches: SwitchKeys =
         keys.circuit_breaker.as_ref().map_or_else(unwritten, |at| at.value.clone());
     let fallbacks = fallbacks::build(keys, cx);
-    let upstreams = upstreams::build(keys);
+    let upstreams = upstreams::build(keys, cx);
     let mut circuits = circuits::build(keys, &switches, &fallbacks, cx);
     let routes = routes::build(keys, &upstreams, &mut circuits, &fallbacks, cx);
     let depends_on = dependencies::build(&switches, &circuits.built, cx);

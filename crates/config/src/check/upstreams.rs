@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
+use super::tls;
 use crate::context::{At, Context, Named, key_text};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
 use crate::model::{
     Auth, SecretError, SecretReader, SecretRef, Secrets, Timeouts, Upstream, UpstreamKind,
+    UpstreamTls,
 };
 use crate::sections::{RootKeys, UpstreamKeys};
 use crate::source::Span;
 
 /// The upstreams; those without a usable URL are left out, which has been reported.
-pub(super) fn build(keys: &RootKeys) -> BTreeMap<String, Upstream> {
+pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> BTreeMap<String, Upstream> {
+    for named in named(keys) {
+        tls::check_upstream(named, cx);
+    }
     named(keys).iter().filter_map(|n| Some((n.name.clone(), upstream(&n.value)?))).collect()
 }
 
@@ -38,6 +43,9 @@ fn upstream(keys: &UpstreamKeys) -> Option<Upstream> {
             pool_idle: keys.pool_idle_timeout.value,
         },
         max_idle_connections: keys.max_idle_connections.value as usize,
+        max_connections: keys.max_connections.value.map(|most| most as usize),
+        http2: keys.http2.value,
+        tls: keys.tls.as_ref().map_or_else(UpstreamTls::default, |at| tls::upstream(&at.value)),
         auth: auth(keys),
         models: models.iter().map(|pair| (pair.name.clone(), pair.value.value.clone())).collect(),
     })

@@ -95,6 +95,8 @@ pub(crate) enum Shape {
     Values,
     /// A list of tables.
     List(&'static Table),
+    /// A value, a table that says more, or a list of either.
+    OneOrMany(&'static Table),
 }
 
 /// What [`keys!`] makes a struct into.
@@ -138,8 +140,10 @@ impl Table {
         let mut next = 0;
         while let Some(table) = family.get(next).copied() {
             for field in table.all_fields() {
-                let (Shape::Table(inner) | Shape::Map(inner) | Shape::List(inner)) =
-                    field.kind.shape()
+                let (Shape::Table(inner)
+                | Shape::Map(inner)
+                | Shape::List(inner)
+                | Shape::OneOrMany(inner)) = field.kind.shape()
                 else {
                     continue;
                 };

@@ -252,6 +252,9 @@ codes! {
     OTHER_FILE_IGNORED = "PB1008" Warning "second file ignored";
     /// A variable that would be an override if it began with `PANELBOARD__`.
     NEARLY_A_VARIABLE = "PB1009" Warning "variable that overrides nothing";
+    /// Whoever can get between the gateway and the upstream can pose as the upstream: TLS then
+    /// hides nothing from them.
+    NOT_VERIFIED = "PB1020" Warning "certificate not verified";
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::context::{At, Context};
-use crate::describe::{Kind, Read};
+use crate::describe::{Kind, Read, Shape};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
 use crate::schema::Definitions;
@@ -160,6 +160,13 @@ impl<K: Kind> Kind for OneOrMany<K> {
 
     fn schema(&self, definitions: &mut Definitions) -> Json {
         json!({ "anyOf": [self.0.item.schema(definitions), self.0.schema(definitions)] })
+    }
+
+    fn shape(&self) -> Shape {
+        match self.0.item.shape() {
+            Shape::Table(table) => Shape::OneOrMany(table),
+            _ => Shape::Leaf,
+        }
     }
 }
 

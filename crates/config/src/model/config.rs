@@ -1,6 +1,7 @@
 //! The whole.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use panelboard_core::{Catalog, DependsOn, Settings};
 
@@ -57,6 +58,18 @@ impl Config {
             depends_on: parts.depends_on.clone(),
         };
         Config { parts, catalog }
+    }
+
+    /// The same, with relative paths of files starting at this directory.
+    #[must_use]
+    pub(crate) fn with_files_at(mut self, directory: &Path) -> Config {
+        for listener in &mut self.parts.gateway.listen {
+            listener.tls.iter_mut().for_each(|tls| tls.start_at(directory));
+        }
+        for upstream in self.parts.upstreams.values_mut() {
+            upstream.tls.start_at(directory);
+        }
+        self
     }
 
     /// The switches of `[circuit_breaker]`.

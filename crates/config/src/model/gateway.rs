@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::SecretRef;
+use super::tls::{Http2Limits, Listener};
 
 /// How the gateway listens, and what it bears.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gateway {
     /// Where requests come in; never empty, no address twice.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listener>,
+    /// What clients that speak HTTP/2 are allowed.
+    pub http2: Http2Limits,
     /// The admin API.
     pub admin: Admin,
     /// How long requests in flight may take to finish after a signal to stop.

@@ -9,6 +9,7 @@ mod origin;
 mod pattern;
 mod route;
 mod secret;
+mod tls;
 mod upstream;
 
 pub use circuit::{Circuit, KeyPart};
@@ -19,6 +20,9 @@ pub use origin::{Layer, Origin, Origins, Place};
 pub use pattern::{HostPattern, PathPattern};
 pub use route::{Route, RouteFallback};
 pub use secret::{Secret, SecretError, SecretReader, SecretRef, Secrets};
+pub use tls::{
+    CertificateFiles, Http2, Http2Limits, Listener, ListenerTls, TlsVersion, UpstreamTls,
+};
 pub use upstream::{Auth, BaseUrl, Scheme, Timeouts, Upstream, UpstreamKind};
 
 pub(crate) use config::Parts;

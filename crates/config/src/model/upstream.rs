@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Uri};
 
 use super::secret::SecretRef;
+use super::tls::{Http2, UpstreamTls};
 
 /// Something to send requests to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,12 @@ pub struct Upstream {
     pub timeouts: Timeouts,
     /// How many idle connections are kept open to it.
     pub max_idle_connections: usize,
+    /// How many connections to it there are at most.
+    pub max_connections: Option<usize>,
+    /// When it is spoken to in HTTP/2.
+    pub http2: Http2,
+    /// TLS to it.
+    pub tls: UpstreamTls,
     /// The credential that goes with every request, instead of the client's.
     pub auth: Option<Auth>,
     /// What models are called here, by the name the client asks for.

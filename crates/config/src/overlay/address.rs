@@ -83,7 +83,7 @@ impl Walk<'_> {
         self.path.push(name.to_owned());
         let inner = below(here, name);
         match shape {
-            Shape::Leaf => nothing_below(rest, name),
+            Shape::Leaf | Shape::OneOrMany(_) => nothing_below(rest, name),
             Shape::Table(table) => self.table(rest, table, inner),
             Shape::Map(table) => self.map(rest, word, Some(table), inner),
             Shape::Values => self.map(rest, word, None, inner),

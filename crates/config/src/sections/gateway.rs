@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::context::{At, Named};
 use crate::describe::keys;
 use crate::kinds::{
-    AddressKind, Choice, Count, Flag, HostNameKind, List, Many, Nested, OneOrMany, Rules,
-    SecretKind, Size, Text, Time,
+    AddressKind, Choice, Count, Flag, HostNameKind, List, ListenKind, ListenValue, Many, Nested,
+    OneOrMany, Rules, SecretKind, Size, Text, Time,
 };
 use crate::model::{Role, SecretRef};
+use crate::sections::Http2Keys;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -25,10 +26,12 @@ const ROLES: Choice<Role> = Choice::of(
 keys! {
     /// The gateway's listeners and limits.
     pub(crate) struct GatewayKeys = "gateway" in "gateway" {
-        /// Where requests come in: one address, or a list.
-        listen: Vec<At<SocketAddr>> =
-            OneOrMany(List { item: AddressKind, rules: Rules::SOME_DISTINCT }),
+        /// Where requests come in: one address, or a list, of which a table says more.
+        listen: Vec<At<ListenValue>> =
+            OneOrMany(List { item: ListenKind, rules: Rules::SOME_DISTINCT }),
             default "127.0.0.1:8080";
+        /// What clients that speak HTTP/2 are allowed.
+        http2: Http2Keys = Nested::<Http2Keys>::HERE, optional "the defaults below";
         /// The admin API. A bare address is its `listen`.
         admin: AdminKeys = Nested::<AdminKeys>::HERE, optional "127.0.0.1:9090";
         /// How long requests in flight may take to finish after a signal to stop.

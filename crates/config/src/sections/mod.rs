@@ -7,6 +7,7 @@ mod root;
 mod route;
 mod sequential;
 mod settings;
+mod tls;
 mod upstream;
 
 pub(crate) use circuit::CircuitKeys;
@@ -16,6 +17,7 @@ pub(crate) use root::{LATER, ROOT, RootKeys, SwitchKeys};
 pub(crate) use route::RouteKeys;
 pub(crate) use sequential::SequentialKeys;
 pub(crate) use settings::{MODES, SettingsKeys};
+pub(crate) use tls::{CertificateKeys, Http2Keys, ListenKeys, ListenTlsKeys, UpstreamTlsKeys};
 pub(crate) use upstream::{SecretKeys, UpstreamKeys};
 
 #[cfg(test)]

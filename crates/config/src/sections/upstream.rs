@@ -10,7 +10,9 @@ use crate::kinds::{
     Choice, Count, HeaderNameKind, Nested, OrOff, Pairs, SecretKind, Text, Time, UrlKind,
     VariableName, Word,
 };
-use crate::model::{BaseUrl, SecretRef, UpstreamKind};
+use crate::model::{BaseUrl, Http2, SecretRef, UpstreamKind};
+use crate::sections::UpstreamTlsKeys;
+use crate::sections::tls::HTTP2;
 
 const KINDS: Choice<UpstreamKind> = Choice::of(
     "an API",
@@ -44,6 +46,14 @@ keys! {
         pool_idle_timeout: Duration = Time::ANY, default "60s";
         /// How many idle connections to it are kept.
         max_idle_connections: u32 = Count(0..=65_535), default "64";
+        /// How many connections to it there are at most. A request that finds none free waits for
+        /// one, no longer than `connect_timeout`.
+        max_connections: Option<u32> = OrOff(Count(1..=65_535)), default "off";
+        /// Whether HTTP/2 is spoken to it: `auto` if it chooses to, over TLS; `on` also in the
+        /// clear, without asking.
+        http2: Http2 = HTTP2, default "auto";
+        /// TLS to it.
+        tls: UpstreamTlsKeys = Nested::<UpstreamTlsKeys>::HERE, optional "none";
         /// Its API key: sent as `authorization: Bearer …`, to Anthropic as `x-api-key`.
         api_key: SecretRef = SecretKind, optional "none";
         /// A credential that goes into another header, or with another scheme.
@@ -58,7 +68,7 @@ keys! {
             optional "none";
     }
     exclusive [api_key, auth];
-    later [probe, tls];
+    later [probe];
 }
 
 keys! {

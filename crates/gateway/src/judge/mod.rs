@@ -24,6 +24,10 @@ pub(crate) enum Observed {
     ConnectTimeout,
     /// The connection was closed or reset before an answer.
     ClosedEarly,
+    /// It said that it has not looked at the request, and will not.
+    Refused,
+    /// There are as many connections to it as there may be, and none became free in time.
+    PoolFull,
     /// No head of an answer within `first_byte_timeout`.
     FirstByteTimeout,
     /// What came back is not HTTP, or its framing contradicts itself.
@@ -82,6 +86,13 @@ impl Observed {
             Observed::ConnectFailed => failed(Kind::Connect, Failover::Safe),
             Observed::ConnectTimeout => failed(Kind::Timeout, Failover::Safe),
             Observed::ClosedEarly => failed(Kind::Connect, Failover::IfRepeatable),
+            Observed::Refused => {
+                Verdict { reuse: true, ..failed(Kind::Overloaded, Failover::Safe) }
+            }
+            // That is our own bound, and says nothing of it.
+            Observed::PoolFull => {
+                Verdict { outcome: Outcome::Neutral, failover: Failover::Safe, reuse: true }
+            }
             Observed::FirstByteTimeout | Observed::TotalTimeout => {
                 failed(Kind::Timeout, Failover::IfRepeatable)
             }
@@ -107,6 +118,8 @@ impl Observed {
             Observed::ConnectFailed => "could not connect",
             Observed::ConnectTimeout => "no connection in time",
             Observed::ClosedEarly => "connection closed before an answer",
+            Observed::Refused => "refused the request",
+            Observed::PoolFull => "all connections to it are taken",
             Observed::FirstByteTimeout => "no answer in time",
             Observed::Garbage => "the answer is not HTTP",
             Observed::Answered(..) => "answered with an error",

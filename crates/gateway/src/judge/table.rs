@@ -33,6 +33,17 @@ fn rows() -> Vec<Row> {
         ),
         row("does not accept within `connect_timeout`", Observed::ConnectTimeout, FALLBACK),
         row("closes or resets before an answer", Observed::ClosedEarly, FALLBACK),
+        row(
+            "says over HTTP/2 that it will not look at the request (`REFUSED_STREAM`, `GOAWAY`)",
+            Observed::Refused,
+            FALLBACK,
+        ),
+        row(
+            "has as many connections as `max_connections` allows, all of them taken for as long as \
+             `connect_timeout`",
+            Observed::PoolFull,
+            FALLBACK,
+        ),
         row("sends no head within `first_byte_timeout`", Observed::FirstByteTimeout, FALLBACK),
         row("answers with what is not HTTP", Observed::Garbage, FALLBACK),
         row("2xx, 3xx", answered(200, None), PASSED_ON),

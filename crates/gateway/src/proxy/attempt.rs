@@ -21,7 +21,7 @@ use super::upload::{Upload, UploadBody, UploadFault};
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_hint};
 use crate::runtime::Target;
-use crate::upstream::SendError;
+use crate::upstream::{SendError, Unseen};
 
 /// How much of a stream is held back while only comments come, before it is passed on after all.
 const HELD_BACK: usize = 64 * 1024;
@@ -89,11 +89,11 @@ pub(crate) async fn attempt(
     let of_stream = bounds(exchange, target, turn, None);
     let of_whole = bounds(exchange, target, turn, guard.until());
     let asked = if exchange.asked.stream == Some(true) { of_stream } else { of_whole };
-    match guard.watch(head(exchange, target, request, asked)).await {
+    match guard.watch(sent(exchange, target, turn, request, asked)).await {
         Ok(response) => {
             (circuit, body(response, guard, exchange, target, of_whole, of_stream).await)
         }
-        Err(SendError { observed, cause }) => match exchange.upload.fault() {
+        Err(SendError { observed, cause, .. }) => match exchange.upload.fault() {
             Some(fault) => {
                 guard.settle(Observed::ClientGone);
                 (circuit, Attempt::Upload(fault))
@@ -176,17 +176,57 @@ fn renamed(exchange: &Exchange<'_>, target: &Target) -> Option<Bytes> {
     Some(model::renamed(body, &exchange.asked.place, name))
 }
 
-/// Sends the request and waits for the head of the answer.
+/// Sends the request, and once more if the upstream need not have seen it.
+async fn sent(
+    exchange: &Exchange<'_>,
+    target: &Target,
+    turn: Turn,
+    request: Request<UploadBody>,
+    bounds: Bounds,
+) -> Result<Response<Incoming>, SendError> {
+    let sent = head(exchange, target, request, Unseen::No, bounds).await;
+    match sent.as_ref().err().map(|error| error.unseen) {
+        Some(unseen) if may_be_sent_again(exchange, unseen) => {
+            match self::request(exchange, target, turn) {
+                Ok(request) => head(exchange, target, request, unseen, bounds).await,
+                Err(_) => sent,
+            }
+        }
+        _ => sent,
+    }
+}
+
+/// Whether a request that the upstream need not have seen goes to it once more, which is no
+/// evidence against it (RFC 9110, section 9.2.2).
+fn may_be_sent_again(exchange: &Exchange<'_>, unseen: Unseen) -> bool {
+    let harmless = match unseen {
+        Unseen::No => false,
+        Unseen::ClosedIdle => exchange.head.method.is_idempotent(),
+        Unseen::Certainly => true,
+    };
+    harmless && exchange.upload.is_repeatable()
+}
+
+/// Sends the request and waits for the head of the answer. `before` is what became of it the first
+/// time.
 async fn head(
     exchange: &Exchange<'_>,
     target: &Target,
     request: Request<UploadBody>,
+    before: Unseen,
     bounds: Bounds,
 ) -> Result<Response<Incoming>, SendError> {
     let timeouts = target.client.timeouts();
+    let send = async {
+        match before {
+            // Another idle connection may be as old as the one that was closed.
+            Unseen::ClosedIdle => target.client.send_afresh(request).await,
+            Unseen::No | Unseen::Certainly => target.client.send(request).await,
+        }
+    };
     tokio::select! {
         biased;
-        answer = target.client.send(request) => answer,
+        answer = send => answer,
         () = exchange.upload.upstream_silent(timeouts.first_byte) => {
             Err(Observed::FirstByteTimeout.into())
         }

@@ -200,7 +200,7 @@ impl GatewayConfig {
         let path = |path: &std::path::PathBuf| path.display().to_string();
         let token = |token: &panelboard_config::Token| (token.name.clone(), Role::name(token.role));
         GatewayConfig {
-            listen: gateway.listen.iter().map(ToString::to_string).collect(),
+            listen: gateway.listen.iter().map(|listener| listener.address.to_string()).collect(),
             admin: admin.listen.to_string(),
             allowed_hosts: admin.allowed_hosts.clone(),
             tokens: admin.tokens.iter().map(token).collect(),

@@ -1,0 +1,208 @@
+//! The client side: connections to one upstream.
+
+mod connect;
+mod error;
+mod head;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use panelboard_config::{Http2, Scheme, Secret, Timeouts, Upstream, UpstreamKind};
+use tokio::sync::Semaphore;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use connect::{Connector, Tls};
+pub(crate) use error::{SendError, Unseen};
+use head::is_unambiguous;
+
+use crate::proxy::UploadBody;
+use crate::tls;
+
+/// How long a connection of HTTP/2 with requests under way may be silent before it is asked for a
+/// sign of life, and how long that may take. Together less than `first_byte_timeout` is by
+/// default, so that no request waits on a connection that is dead.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of a body may be under way on a stream of HTTP/2, and on all of a connection. What one
+/// client does not take must not hold up the others.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Connections to one upstream, and what every request to it has in common.
+pub(crate) struct Client {
+    name: String,
+    header: Option<HeaderValue>,
+    upstream: Upstream,
+    secret: Option<Secret>,
+    auth: Option<(HeaderName, HeaderValue)>,
+    pool: Pool<Connector, UploadBody>,
+    /// The same without keeping any connection: each request gets one of its own.
+    fresh: Pool<Connector, UploadBody>,
+    tls: Option<Arc<Tls>>,
+}
+
+/// Why an upstream cannot be served at all.
+#[derive(Debug)]
+pub(crate) struct ClientError {
+    upstream: String,
+    reason: String,
+}
+
+impl Client {
+    pub(crate) fn new(
+        name: &str,
+        upstream: Upstream,
+        secret: Option<&Secret>,
+    ) -> Result<Client, ClientError> {
+        let failed = |reason: String| ClientError { upstream: name.to_owned(), reason };
+        let auth = match (&upstream.auth, secret) {
+            (Some(auth), Some(secret)) => {
+                let value = match &auth.scheme {
+                    Some(scheme) => format!("{scheme} {}", secret.expose()),
+                    None => secret.expose().to_owned(),
+                };
+                let mut value = HeaderValue::try_from(value)
+                    .map_err(|_| failed("its credential cannot go into a header".into()))?;
+                value.set_sensitive(true);
+                Some((auth.header.clone(), value))
+            }
+            (Some(_), None) => return Err(failed("its credential was not read".into())),
+            (None, _) => None,
+        };
+        let connector = connector(name, &upstream).map_err(failed)?;
+        let tls = connector.tls.clone();
+        let mut builder = Pool::builder(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(upstream.timeouts.pool_idle)
+            .http2_only(upstream.http2 == Http2::On)
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW);
+        let fresh = builder.clone().pool_max_idle_per_host(0).build(connector.clone());
+        let pool = builder.pool_max_idle_per_host(upstream.max_idle_connections).build(connector);
+        let header = HeaderValue::from_str(name).ok();
+        let (name, secret) = (name.to_owned(), secret.cloned());
+        Ok(Client { name, header, upstream, secret, auth, pool, fresh, tls })
+    }
+
+    /// Whether it already is what this configuration asks for.
+    pub(crate) fn serves(&self, upstream: &Upstream, secret: Option<&Secret>) -> bool {
+        self.upstream == *upstream && self.secret.as_ref() == secret
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name as a header, if it can be one.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        self.header.clone()
+    }
+
+    pub(crate) fn kind(&self) -> UpstreamKind {
+        self.upstream.kind
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.upstream.timeouts
+    }
+
+    /// What it calls a model, if not as everybody else does.
+    pub(crate) fn model(&self, name: &str) -> Option<&str> {
+        self.upstream.models.get(name).map(String::as_str)
+    }
+
+    /// Whether it calls models otherwise.
+    pub(crate) fn renames_models(&self) -> bool {
+        !self.upstream.models.is_empty()
+    }
+
+    /// Where a request goes.
+    pub(crate) fn uri(&self, path_and_query: &str) -> Result<Uri, http::Error> {
+        self.upstream.url.join(path_and_query)
+    }
+
+    /// The credential that goes with every request.
+    pub(crate) fn auth(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.auth.as_ref()
+    }
+
+    /// Looks whether the files of its TLS have changed.
+    pub(crate) fn look(&self) {
+        if let Some(tls) = &self.tls {
+            tls.config.look();
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<UploadBody>,
+    ) -> Result<Response<Incoming>, SendError> {
+        self.send_by(&self.pool, request).await
+    }
+
+    /// The same, on a connection that nobody has used before.
+    pub(crate) async fn send_afresh(
+        &self,
+        request: Request<UploadBody>,
+    ) -> Result<Response<Incoming>, SendError> {
+        self.send_by(&self.fresh, request).await
+    }
+
+    async fn send_by(
+        &self,
+        pool: &Pool<Connector, UploadBody>,
+        request: Request<UploadBody>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let answer = pool.request(request).await.map_err(|error| SendError::of(&error))?;
+        match is_unambiguous(answer.status(), answer.headers()) {
+            true => Ok(answer),
+            false => Err(SendError::garbage(match answer.status() {
+                StatusCode::SWITCHING_PROTOCOLS => "it changes to a protocol nobody asked for",
+                _ => "where its body ends can be read in more than one way",
+            })),
+        }
+    }
+}
+
+/// What makes connections to this upstream.
+fn connector(name: &str, upstream: &Upstream) -> Result<Connector, String> {
+    let patience = upstream.timeouts.connect;
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(patience));
+    let tls = match upstream.url.scheme() {
+        Scheme::Http => None,
+        Scheme::Https => {
+            let whose = format!("upstream `{name}`");
+            let config = tls::client(whose, &upstream.tls, upstream.http2)
+                .map_err(|error| error.to_string())?;
+            let host = upstream.tls.server_name.as_deref().unwrap_or(upstream.url.host());
+            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let name = ServerName::try_from(host)
+                .map_err(|_| String::from("no certificate can be for the name of its host"))?;
+            Some(Arc::new(Tls { config, name }))
+        }
+    };
+    let slots = upstream.max_connections.map(|most| Arc::new(Semaphore::new(most)));
+    Ok(Connector { tcp, tls, slots, patience, http2_only: upstream.http2 == Http2::On })
+}
+
+impl std::fmt::Display for ClientError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "upstream `{}` cannot be served: {}", self.upstream, self.reason)
+    }
+}
+
+impl std::error::Error for ClientError {}
