@@ -34,6 +34,24 @@ impl Connection {
         Connection { socket, inbox: BytesMut::new() }
     }
 
+    /// Whether the client begins with these bytes. Reads as many as it takes to tell.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn begins_with(&mut self, bytes: &[u8]) -> bool {
+        while self.inbox.len() < bytes.len() && bytes.starts_with(&self.inbox) {
+            if self.fill().await.is_err() {
+                return false;
+            }
+        }
+        self.inbox.starts_with(bytes)
+    }
+
+    /// The socket and what has been read from it.
+    pub(super) fn into_parts(self) -> (TcpStream, BytesMut) {
+        (self.socket, self.inbox)
+    }
+
     /// What has been read and not yet taken.
     pub(super) fn inbox(&self) -> &[u8] {
         &self.inbox

@@ -5,7 +5,7 @@ use super::converse::turn_away;
 use super::handle::Handle;
 use super::plan::Plan;
 use super::request::{Head, Request, read_body};
-use super::respond::{self, End, PLAIN, end_after};
+use super::respond::{self, Answer, End, PLAIN, end_after};
 
 /// Every control path begins so.
 const ROOT: &str = "/__upstream/";
@@ -20,7 +20,12 @@ GET  /__upstream/script       the script in force, and exceptions from it
 
 /// Whether a request is for this module.
 pub(super) fn concerns(head: &Head) -> bool {
-    head.path().starts_with(ROOT)
+    concerns_path(head.path())
+}
+
+/// Whether a request for this path is.
+pub(super) fn concerns_path(path: &str) -> bool {
+    path.starts_with(ROOT)
 }
 
 /// Answers a control request. `None` when the client has gone.
@@ -33,15 +38,20 @@ pub(super) async fn converse(
         Ok(request) => request,
         Err(unreadable) => return turn_away(unreadable, connection, None).await,
     };
-    let (status, media_type, text) = reply(&request, handle);
+    let answer = answer(&request, handle).await;
+    respond::perform(answer, connection, None).await.ok()
+}
+
+/// The answer to a control request, which has been obeyed.
+pub(super) async fn answer(request: &Request, handle: &Handle) -> Answer {
+    let (status, media_type, text) = reply(request, handle);
     // Whoever has the answer can rely on it, also on being refused from now on.
     handle.settled().await;
     let end = match handle.behaviour().refuses() {
         true => End::Close,
-        false => end_after(&request),
+        false => end_after(request),
     };
-    let answer = respond::text(status, media_type, &text, &request, end);
-    respond::perform(answer, connection, None).await.ok()
+    respond::text(status, media_type, &text, request, end)
 }
 
 /// Status, media type and text of the answer.

@@ -1,12 +1,14 @@
 //! One connection, from its first request to its end.
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::behaviour::HEADER;
 use super::connection::Connection;
 use super::control;
 use super::handle::Handle;
-use super::request::{Head, Unreadable, read_body, read_head};
+use super::http2;
+use super::request::{Head, IDLE, Unreadable, read_body, read_head};
 use super::respond::{self, End, PLAIN, end_after};
 use super::stats::Ticket;
 
@@ -16,6 +18,17 @@ pub(super) async fn converse(
     handle: Handle,
     mut refused: watch::Receiver<u64>,
 ) {
+    // The first of the bytes that a client sends on its own account; one that sends none is idle.
+    let http2 = timeout(IDLE, connection.begins_with(http2::PREFACE));
+    let http2 = tokio::select! {
+        biased;
+        _ = refused.changed() => return connection.reset(),
+        http2 = http2 => http2.unwrap_or(false),
+    };
+    if http2 {
+        let (socket, ahead) = connection.into_parts();
+        return http2::converse(socket, ahead, handle, refused).await;
+    }
     let mut first = true;
     loop {
         // The server's end aborts this task, so `changed` means a refusal.

@@ -1,6 +1,6 @@
 //! A scripted upstream with faults, for demos, rehearsals and tests.
 //!
-//! A real HTTP/1.1 server on raw sockets: no HTTP library could be made to send garbage, cut a
+//! A real server on raw sockets, of HTTP/1.1 and, for clients that begin with it, HTTP/2: no HTTP library could be made to send garbage, cut a
 //! stream between two chunks or reset a connection, and those are what a gateway must be seen to
 //! survive. Healthy, it stands in for the LLM APIs, gives back what it got (`/echo`), gives out
 //! bytes (`/bytes/N`, `/slow-body/N`, `/trailers`), goes on in another protocol (`/upgrade`), and
@@ -12,6 +12,7 @@
 //! | [`scene`], [`handle`], [`control`] | what is in force, and the ways to change it |
 //! | [`server`], [`connection`], [`converse`] | sockets |
 //! | [`request`] | reading, strictly |
+//! | [`http2`] | the same over HTTP/2, with faults of its own |
 //! | [`respond`], [`llm`] | answering: first what goes over the wire is decided, then it is done |
 //! | [`stats`] | what arrived and what became of it |
 //! | [`args`] | the command line |
@@ -25,6 +26,7 @@ mod connection;
 mod control;
 mod converse;
 mod handle;
+mod http2;
 mod llm;
 mod plan;
 mod request;

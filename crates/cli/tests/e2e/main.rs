@@ -16,6 +16,7 @@ mod faults;
 mod forwarding;
 mod framing;
 mod health;
+mod http2_upstream;
 mod lifecycle;
 mod metrics;
 mod models;

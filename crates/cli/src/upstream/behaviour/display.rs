@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Action, Behaviour, Fault, Manner, Status, StatusBody, Then};
+use super::table::reason_name;
+use super::{Action, Behaviour, Fault, Http2Fault, Manner, Status, StatusBody, Then};
 use crate::upstream::text::{duration, quote};
 
 impl fmt::Display for Behaviour {
@@ -14,7 +15,10 @@ impl fmt::Display for Behaviour {
             Action::Flaky(flaky) if flaky.seed == 0 => write!(f, ":{}", flaky.percent)?,
             Action::Flaky(flaky) => write!(f, ":{},seed={}", flaky.percent, flaky.seed)?,
             Action::Stream(fault) => write!(f, ":{}", fault.events)?,
-            Action::Ok | Action::Fault(_) | Action::Refuse(None) => {}
+            Action::Http2(Http2Fault::Reset(reason) | Http2Fault::ResetBody(reason)) => {
+                write!(f, ":{}", reason_name(*reason))?;
+            }
+            Action::Ok | Action::Fault(_) | Action::Http2(_) | Action::Refuse(None) => {}
         }
         self.manner.fmt(f)
     }
@@ -78,6 +82,17 @@ impl Action {
                 Fault::LengthAndChunked => "length-and-chunked",
                 Fault::HugeHead => "huge-head",
                 Fault::CloseAfter => "close-after",
+            },
+            Action::Http2(fault) => match fault {
+                Http2Fault::Reset(_) => "h2-reset",
+                Http2Fault::ResetBody(_) => "h2-reset-body",
+                Http2Fault::GoAway => "h2-goaway",
+                Http2Fault::GoAwayAfter => "h2-goaway-after",
+                Http2Fault::GoAwayBody => "h2-goaway-body",
+                Http2Fault::BadFrame => "h2-bad-frame",
+                Http2Fault::BadHeaders => "h2-bad-headers",
+                Http2Fault::Short => "h2-short",
+                Http2Fault::Long => "h2-long",
             },
             Action::Stream(fault) => match fault.then {
                 Then::Cut => "stream-cut",

@@ -32,6 +32,7 @@ pub(super) enum Action {
     Flaky(Flaky),
     Fault(Fault),
     Stream(StreamFault),
+    Http2(Http2Fault),
     /// For so long, or until told otherwise.
     Refuse(Option<Duration>),
 }
@@ -91,6 +92,20 @@ pub(super) enum Fault {
     LengthAndChunked,
     HugeHead,
     CloseAfter,
+}
+
+/// A fault that only HTTP/2 can have. Reasons are those of its standard, by number.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Http2Fault {
+    Reset(u32),
+    ResetBody(u32),
+    GoAway,
+    GoAwayAfter,
+    GoAwayBody,
+    BadFrame,
+    BadHeaders,
+    Short,
+    Long,
 }
 
 /// A fault of a streamed answer, which comes after so many healthy events.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::parse::{Argument, ParseError};
-use super::{Action, Fault, Flaky, Status, StreamFault, Then};
+use super::{Action, Fault, Flaky, Http2Fault, Status, StreamFault, Then};
 use crate::upstream::text;
 
 /// The most events or pieces an answer may be asked to have.
@@ -32,10 +32,33 @@ const CODE: Argument = Argument { name: "CODE", accepted: "a status from 200 to 
 const PERCENT: Argument = Argument { name: "PERCENT", accepted: "a whole number from 0 to 100" };
 const EVENTS: Argument = Argument { name: "N", accepted: "a whole number from 0 to 10000" };
 
+const REASON: Argument = Argument {
+    name: "REASON",
+    accepted: "a reason of HTTP/2, such as refused-stream or cancel, or its number from 0 to 13",
+};
+
+/// What HTTP/2 calls the reasons that a stream or a connection is given up for, by number.
+const REASONS: [&str; 14] = [
+    "no-error",
+    "protocol-error",
+    "internal-error",
+    "flow-control-error",
+    "settings-timeout",
+    "stream-closed",
+    "frame-size-error",
+    "refused-stream",
+    "cancel",
+    "compression-error",
+    "connect-error",
+    "enhance-your-calm",
+    "inadequate-security",
+    "http-1-1-required",
+];
+
 /// Options of whatever gives out healthy content.
 const CONTENT: &[&str] = &["events", "gap", "header"];
 
-static TABLE: [Entry; 25] = [
+static TABLE: [Entry; 34] = [
     plain("ok", Action::Ok, CONTENT, "the healthy answer"),
     with("slow", TIME, slow, CONTENT, "the healthy answer, its first byte TIME later"),
     with(
@@ -72,6 +95,21 @@ static TABLE: [Entry; 25] = [
     stream("stream-error", Then::Error, "N events, an error event, then the last chunk"),
     stream("stream-stall", Then::Stall, "N events, then silence"),
     stream("stream-keepalive", Then::Keepalive, "N events, then a comment each 100 ms for ever"),
+    with("h2-reset", REASON, h2_reset, CONTENT, "over HTTP/2: nothing, then RST_STREAM"),
+    with(
+        "h2-reset-body",
+        REASON,
+        h2_reset_body,
+        CONTENT,
+        "over HTTP/2: head and half the body, then RST_STREAM",
+    ),
+    http2("h2-goaway", Http2Fault::GoAway, "a GOAWAY that leaves this request out, then FIN"),
+    http2("h2-goaway-after", Http2Fault::GoAwayAfter, "a GOAWAY, the healthy answer, then FIN"),
+    http2("h2-goaway-body", Http2Fault::GoAwayBody, "head, half the body, a GOAWAY, then FIN"),
+    http2("h2-bad-frame", Http2Fault::BadFrame, "a frame of data that belongs to no request"),
+    http2("h2-bad-headers", Http2Fault::BadHeaders, "headers that cannot be decompressed"),
+    http2("h2-short", Http2Fault::Short, "half the body that content-length promised, its end"),
+    http2("h2-long", Http2Fault::Long, "twice the body that content-length promised"),
     Entry {
         name: "refuse",
         make: Make::Perhaps(TIME, Action::Refuse(None), refuse),
@@ -104,8 +142,31 @@ const fn fault(name: &'static str, fault: Fault, wire: &'static str) -> Entry {
     plain(name, Action::Fault(fault), CONTENT, wire)
 }
 
+const fn http2(name: &'static str, fault: Http2Fault, wire: &'static str) -> Entry {
+    plain(name, Action::Http2(fault), CONTENT, wire)
+}
+
 const fn stream(name: &'static str, then: Then, wire: &'static str) -> Entry {
     Entry { name, make: Make::Stream(then), options: &["gap", "header"], wire }
+}
+
+fn reason(text: &str) -> Option<u32> {
+    let named = REASONS.iter().position(|name| *name == text);
+    let number = named.or_else(|| text.parse().ok()).filter(|number| *number < REASONS.len())?;
+    u32::try_from(number).ok()
+}
+
+/// What HTTP/2 calls a reason.
+pub(super) fn reason_name(reason: u32) -> &'static str {
+    REASONS.get(reason as usize).copied().unwrap_or_default()
+}
+
+fn h2_reset(text: &str) -> Option<Action> {
+    reason(text).map(|reason| Action::Http2(Http2Fault::Reset(reason)))
+}
+
+fn h2_reset_body(text: &str) -> Option<Action> {
+    reason(text).map(|reason| Action::Http2(Http2Fault::ResetBody(reason)))
 }
 
 fn slow(text: &str) -> Option<Action> {

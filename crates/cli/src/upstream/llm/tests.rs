@@ -13,7 +13,7 @@ fn chat(path: &str, body: &Value) -> Chat {
 
 fn request(method: &str, path: &str, body: &str) -> Request {
     let (method, target) = (method.to_owned(), path.to_owned());
-    let head = Head { method, target, minor: 1, headers: Vec::new() };
+    let head = Head { method, target, minor: 1, http2: false, headers: Vec::new() };
     let body = body.as_bytes().to_vec();
     Request { framing: Framing::ContentLength(body.len()), body, ..Request::bodiless(head) }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn read_body(
     let framing = head.framing()?;
     let mut request = Request { framing, ..Request::bodiless(head) };
     let wanted = match framing {
-        Framing::None | Framing::ContentLength(0) => return Ok(request),
+        Framing::None | Framing::Frames | Framing::ContentLength(0) => return Ok(request),
         Framing::ContentLength(length) if length > MOST_BYTES => return Err(TOO_LARGE),
         Framing::ContentLength(length) => Some(length),
         Framing::Chunked => None,

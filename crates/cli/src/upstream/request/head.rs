@@ -16,7 +16,7 @@ const MOST_HEADERS: usize = 128;
 
 /// How long a connection may lie idle between two requests. Longer than the pools of gateways keep
 /// theirs, so that the gateway is the one to close.
-const IDLE: Duration = Duration::from_secs(300);
+pub(crate) const IDLE: Duration = Duration::from_secs(300);
 
 /// The part of a request before its body.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Head {
     pub(crate) target: String,
     /// HTTP/1.`minor`.
     pub(crate) minor: u8,
+    /// Whether it came over HTTP/2; then `minor` is 1, which has the same features.
+    pub(crate) http2: bool,
     /// In the order they came.
     pub(crate) headers: Vec<Header>,
 }
@@ -171,6 +173,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, Unreadable> {
         method: method.to_owned(),
         target: target.to_owned(),
         minor,
+        http2: false,
         headers: parsed.headers.iter().map(owned).collect(),
     };
     match head.minor == 1 && head.values("host").count() != 1 {

@@ -9,7 +9,7 @@ mod tests;
 use std::io;
 
 pub(super) use body::{MOST_BYTES as MOST_BODY, read_body};
-pub(super) use head::{Head, read_head};
+pub(super) use head::{Head, IDLE, read_head};
 
 /// A request, read to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,8 @@ pub(super) enum Framing {
     None,
     ContentLength(usize),
     Chunked,
+    /// By the frames of HTTP/2.
+    Frames,
 }
 
 /// Why there is no request.
@@ -67,6 +69,7 @@ impl Framing {
             Framing::None => "none",
             Framing::ContentLength(_) => "content-length",
             Framing::Chunked => "chunked",
+            Framing::Frames => "frames",
         }
     }
 }

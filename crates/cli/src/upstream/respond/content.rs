@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{Framing, Head, LAST_CHUNK, chunk, end_after};
+use super::wire::{Framing, Head as AnswerHead, LAST_CHUNK, chunk, end_after};
 use super::{Act, Answer, stream};
 use crate::upstream::behaviour::Manner;
 use crate::upstream::llm::{self, Chat};
-use crate::upstream::request::{MOST_BODY, Request, readable};
+use crate::upstream::request::{Head, MOST_BODY, Request, readable};
 
 /// What a healthy answer contains.
 pub(super) struct Content {
@@ -59,8 +59,8 @@ impl Content {
     }
 
     /// The head it comes with.
-    pub(super) fn head<'a>(&'a self, manner: &'a Manner) -> Head<'a> {
-        Head { status: 200, media_type: &self.media_type, headers: &manner.headers }
+    pub(super) fn head<'a>(&'a self, manner: &'a Manner) -> AnswerHead<'a> {
+        AnswerHead { status: 200, media_type: &self.media_type, headers: &manner.headers }
     }
 
     /// All of the body in one piece.
@@ -127,12 +127,19 @@ fn json(value: &Value) -> Content {
     Content { media_type: String::from("application/json"), body }
 }
 
+fn version(head: &Head) -> String {
+    match head.http2 {
+        true => String::from("HTTP/2"),
+        false => format!("HTTP/1.{}", head.minor),
+    }
+}
+
 /// What arrived, for a test to compare with what it sent.
 fn report(request: &Request) -> Value {
     json!({
         "method": request.head.method,
         "target": request.head.target,
-        "version": format!("HTTP/1.{}", request.head.minor),
+        "version": version(&request.head),
         "headers": readable(&request.head.headers),
         "framing": request.framing.name(),
         "body_length": request.body.len(),

@@ -66,6 +66,8 @@ pub(super) fn answer(behaviour: &Behaviour, request: &Request, number: u64) -> A
         Action::Ok | Action::Flaky(_) => healthy(),
         Action::Fault(fault) => fault::answer(*fault, request, manner),
         Action::Stream(fault) => stream::faulty(*fault, request, manner),
+        Action::Http2(_) if request.head.http2 => healthy(),
+        Action::Http2(_) => text(505, PLAIN, "only over HTTP/2\n", request, end_after(request)),
         // The socket is being closed, but this request slipped in.
         Action::Refuse(_) => Answer::nothing(End::Reset),
     }

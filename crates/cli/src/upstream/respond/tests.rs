@@ -5,7 +5,7 @@ use crate::upstream::request::{Framing, Head};
 
 fn request(method: &str, target: &str, minor: u8, body: &str) -> Request {
     let (method, target) = (method.to_owned(), target.to_owned());
-    let head = Head { method, target, minor, headers: Vec::new() };
+    let head = Head { method, target, minor, http2: false, headers: Vec::new() };
     let body = body.as_bytes().to_vec();
     Request { framing: Framing::ContentLength(body.len()), body, ..Request::bodiless(head) }
 }
