@@ -63,7 +63,8 @@ impl Loaded {
         for (circuit, json) in requests {
             input = input.request(circuit.as_str(), json.as_str());
         }
-        check(input).into_result().map(|(config, _, _)| config)
+        let (config, _, _) = check(input).into_result()?;
+        Ok(config.with_files_at(&self.resolve(Path::new(""))))
     }
 
     /// Where a path of the configuration leads: a relative one starts beside the file.

@@ -21,7 +21,8 @@ use crate::{admin, housekeeping, proxy};
 /// A gateway that listens, but does not serve yet.
 pub struct Gateway {
     shared: Arc<Shared>,
-    listeners: Vec<TcpListener>,
+    /// With the addresses as they were configured.
+    listeners: Vec<(SocketAddr, TcpListener)>,
     admin: TcpListener,
 }
 
@@ -50,7 +51,8 @@ impl Gateway {
         let gateway = loaded.config.gateway().clone();
         let mut listeners = Vec::new();
         for listener in gateway.listen {
-            listeners.push(listen::bind(listener.address).await.map_err(Reason::Listen)?);
+            let address = listener.address;
+            listeners.push((address, listen::bind(address).await.map_err(Reason::Listen)?));
         }
         let admin = listen::bind(gateway.admin.listen).await.map_err(Reason::Listen)?;
         // Requests take microseconds, so an exact clock costs them nothing that matters.
@@ -62,7 +64,17 @@ impl Gateway {
 
     /// Where it listens for requests.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.listeners.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+    }
+
+    /// The same as URLs.
+    pub fn urls(&self) -> Vec<String> {
+        let runtime = self.shared.runtime();
+        let url = |(address, listener): &(SocketAddr, TcpListener)| {
+            let scheme = runtime.front(*address).map_or("http", |front| front.scheme().name());
+            Some(format!("{scheme}://{}", listener.local_addr().ok()?))
+        };
+        self.listeners.iter().filter_map(url).collect()
     }
 
     /// Where the admin API listens.
@@ -83,13 +95,19 @@ impl Gateway {
         let (stop_admin, administering) = watch::channel(false);
         let limits = limits(&shared);
         let mut servers = JoinSet::new();
-        for listener in listeners {
+        for (address, listener) in listeners {
+            let Some(first) = shared.runtime().front(address).cloned() else { continue };
+            let front = {
+                let shared = Arc::clone(&shared);
+                // One that a reload leaves out listens until a restart.
+                move || shared.runtime().front(address).unwrap_or(&first).clone()
+            };
             let shared = Arc::clone(&shared);
             let answer = move |peer, request| {
                 let shared = Arc::clone(&shared);
                 async move { proxy::serve(&shared, peer, request).await }
             };
-            servers.spawn(listen::serve(listener, limits, serving.clone(), answer));
+            servers.spawn(listen::serve(listener, limits, serving.clone(), front, answer));
         }
         let mut others = JoinSet::new();
         others.spawn(admin::serve(admin, Arc::clone(&shared), administering));
@@ -127,6 +145,7 @@ fn limits(shared: &Shared) -> Limits {
         max_header_bytes: gateway.max_header_bytes,
         max_headers: gateway.max_headers,
         max_connections: gateway.max_connections,
+        http2: gateway.http2,
     }
 }
 

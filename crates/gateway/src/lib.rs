@@ -21,9 +21,11 @@
 
 mod admin;
 mod fallback;
+mod front;
 mod gateway;
 mod health;
 mod housekeeping;
+mod http2;
 mod judge;
 mod listen;
 #[cfg_attr(not(test), expect(dead_code, reason = "the proxy does not use it yet"))]

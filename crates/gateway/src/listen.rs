@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use panelboard_config::Http2Limits;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, warn};
 
 use crate::fallback;
-use crate::wire::{Ambiguity, Patience, Wire};
+use crate::front::{Front, Protocol};
+use crate::http2;
+use crate::wire::{Ambiguity, Patience, Stream, Wire};
 
 /// How much of a connection is buffered at least.
 const BUFFER: usize = 64 * 1024;
@@ -33,6 +36,7 @@ pub(crate) struct Limits {
     pub(crate) max_header_bytes: usize,
     pub(crate) max_headers: usize,
     pub(crate) max_connections: usize,
+    pub(crate) http2: Http2Limits,
 }
 
 /// An address that cannot be listened on.
@@ -48,18 +52,23 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError
 }
 
 /// Serves connections until `stop` says so, then waits until the last has finished what it was at.
-pub(crate) async fn serve<S, F, B>(
+///
+/// `front` is what a connection that comes now meets.
+pub(crate) async fn serve<M, S, F, B>(
     listener: TcpListener,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
+    front: M,
     answer: S,
 ) where
+    M: Fn() -> Arc<Front> + Send,
     S: Fn(IpAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
-    let graceful = GracefulShutdown::new();
+    // Each connection has one of the former; without any, the latter gets the word.
+    let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&slots).acquire_owned() => slot,
@@ -71,11 +80,15 @@ pub(crate) async fn serve<S, F, B>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    connection(stream, peer, limits, graceful.watcher(), answer.clone());
+                let stopped = {
+                    let mut stop = stop.clone();
+                    async move { stopped(&mut stop).await }
+                };
+                let connection = connection(stream, peer, limits, front(), stopped, answer.clone());
+                let alive = alive.clone();
                 tokio::spawn(async move {
                     connection.await;
-                    drop(slot);
+                    drop((slot, alive));
                 });
             }
             Err(error) => {
@@ -87,22 +100,54 @@ pub(crate) async fn serve<S, F, B>(
         }
     }
     drop(listener);
-    graceful.shutdown().await;
+    drop(alive);
+    let _ = all_gone.recv().await;
 }
 
 async fn connection<S, F, B>(
     stream: TcpStream,
     peer: SocketAddr,
     limits: Limits,
-    watcher: Watcher,
+    front: Arc<Front>,
+    stop: impl Future<Output = ()>,
     answer: S,
 ) where
+    S: Fn(IpAddr, Request<Incoming>) -> F,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    // Small answers are not held back to be sent together.
+    let _ = stream.set_nodelay(true);
+    let mut stop = pin!(stop);
+    let opened = tokio::select! {
+        opened = front.open(stream, limits.idle_timeout) => opened,
+        () = stop.as_mut() => return,
+    };
+    let ended = match opened {
+        Ok((stream, Protocol::Http1)) => http1(stream, peer, limits, stop, answer).await,
+        Ok((stream, Protocol::Http2)) => {
+            http2::serve(stream, limits, stop, |request| answer(peer.ip(), request)).await
+        }
+        Err(error) => return debug!(%peer, %error, "no connection"),
+    };
+    if let Err(error) = ended {
+        // The client's affair: a bad request was answered, an abnormal end was wanted.
+        debug!(%peer, %error, "connection ended");
+    }
+}
+
+async fn http1<S, F, B>(
+    stream: Stream,
+    peer: SocketAddr,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+    answer: S,
+) -> Result<(), hyper::Error>
+where
     S: Fn(IpAddr, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
 {
-    // Small answers are not held back to be sent together.
-    let _ = stream.set_nodelay(true);
     let ambiguity = Ambiguity::default();
     let patience = Patience { head: limits.header_read_timeout, body: limits.idle_timeout };
     let wire = Wire::new(stream, patience, ambiguity.clone());
@@ -126,9 +171,13 @@ async fn connection<S, F, B>(
         .max_buf_size(limits.max_header_bytes.max(BUFFER))
         .max_headers(limits.max_headers)
         .serve_connection(TokioIo::new(wire), service);
-    if let Err(error) = watcher.watch(connection).await {
-        // The client's affair: a bad request was answered, an abnormal end was wanted.
-        debug!(%peer, %error, "connection ended");
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
     }
 }
 

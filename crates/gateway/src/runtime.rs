@@ -4,12 +4,14 @@
 //! changes nothing under it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use panelboard::{CircuitBreaker, Family, Registry};
 use panelboard_config::{Config, KeyPart, Route, Secrets, UpstreamKind};
 
+use crate::front::Front;
 use crate::metrics::{CallTimes, Metrics};
 use crate::upstream::{Client, ClientError};
 
@@ -18,6 +20,7 @@ pub(crate) struct Runtime {
     pub(crate) config: Config,
     routes: Vec<Arc<Plan>>,
     clients: BTreeMap<String, Arc<Client>>,
+    fronts: BTreeMap<SocketAddr, Arc<Front>>,
 }
 
 /// A route with everything a request on it needs.
@@ -67,6 +70,18 @@ impl Runtime {
             };
             clients.insert(name.clone(), client);
         }
+        let mut fronts = BTreeMap::new();
+        for listener in &config.gateway().listen {
+            let known = before.and_then(|before| before.fronts.get(&listener.address));
+            let front = match known.filter(|front| front.serves(listener)) {
+                Some(front) => Arc::clone(front),
+                None => Arc::new(
+                    Front::new(listener)
+                        .map_err(|error| ClientError::listener(listener.address, &error))?,
+                ),
+            };
+            fronts.insert(listener.address, front);
+        }
         // From here on nothing can fail, so circuits change only if routes do.
         registry.apply(&config);
         let routes = config
@@ -74,7 +89,7 @@ impl Runtime {
             .iter()
             .map(|route| Arc::new(plan(route, &config, &clients, registry, metrics)))
             .collect();
-        Ok(Runtime { config, routes, clients })
+        Ok(Runtime { config, routes, clients, fronts })
     }
 
     /// Looks whether certificates have changed.
@@ -82,6 +97,14 @@ impl Runtime {
         for client in self.clients.values() {
             client.look();
         }
+        for front in self.fronts.values() {
+            front.look();
+        }
+    }
+
+    /// What the listener of this address meets its clients with.
+    pub(crate) fn front(&self, address: SocketAddr) -> Option<&Arc<Front>> {
+        self.fronts.get(&address)
     }
 
     /// The route that takes a request.

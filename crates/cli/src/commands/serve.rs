@@ -44,9 +44,9 @@ fn invalid(errors: &Diagnostics) -> Failure {
 /// Says where the gateway listens: on stdout, for whoever started it with port 0. It serves even
 /// if nobody can be told.
 pub(super) fn announce(gateway: &Gateway) {
-    for address in gateway.addresses() {
-        let _ = output::data(format_args!("listening on http://{address}"));
-        info!(%address, "serving");
+    for url in gateway.urls() {
+        let _ = output::data(format_args!("listening on {url}"));
+        info!(%url, "serving");
     }
     if let Some(address) = gateway.admin_address() {
         let _ = output::data(format_args!("admin on http://{address}"));

@@ -65,8 +65,11 @@ fn faults_of_http2_are_judged() {
         ("h2-goaway-after", "success", "", "", 1),
         ("h2-bad-frame", "failure", "invalid_response", "is not HTTP", 1),
         ("h2-bad-headers", "failure", "invalid_response", "is not HTTP", 1),
-        ("close", "failure", "connect", "closed before an answer", 1),
-        ("reset", "failure", "connect", "closed before an answer", 1),
+        // Nobody knows what becomes of a request when its connection ends, but a GET may be sent
+        // once more.
+        ("close", "failure", "connect", "closed before an answer", 2),
+        ("ok", "success", "", "", 1),
+        ("reset", "failure", "connect", "closed before an answer", 2),
         ("garbage", "failure", "invalid_response", "is not HTTP", 1),
         ("status:503", "failure", "server_error", "answered with an error", 1),
         ("ok", "success", "", "", 1),
@@ -125,11 +128,11 @@ fn what_was_refused_goes_to_the_next_upstream_whatever_its_method() {
         second.url()
     ));
     first.set("h2-reset:refused-stream");
-    let answer = gateway.post("/", "{}");
+    let answer = gateway.post("/", "");
     assert_eq!((answer.status, &answer.json()["version"]), (200, &"HTTP/1.1".into()));
     assert_eq!((first.requests(), second.requests()), (1, 1));
     first.set("h2-reset:cancel");
-    let answer = gateway.post("/", "{}");
+    let answer = gateway.post("/", "");
     assert_eq!((answer.status, second.requests()), (503, 1), "it may have been processed");
 }
 

@@ -40,6 +40,7 @@ impl Process {
         for _ in 0..lines {
             let mut line = String::new();
             stdout.read_line(&mut line).unwrap();
+            let line = line.replace(" on https://", " on http://");
             let Some((_, address)) = line.trim().split_once(" on http://") else {
                 let _ = child.wait();
                 panic!("not started: {line:?}\n{}", stderr.text());

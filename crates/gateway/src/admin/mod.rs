@@ -24,7 +24,7 @@ mod system;
 mod token;
 mod view;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router, middleware};
 use http::StatusCode;
+use panelboard_config::Http2Limits;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use utoipa::OpenApi as _;
@@ -45,6 +46,7 @@ pub(crate) use journal::{writable, write_audit, write_events};
 pub(crate) use stream::send_changes;
 pub(crate) use token::{TokenError, Tokens};
 
+use crate::front::Front;
 use crate::listen::{self, Limits};
 use crate::shared::Shared;
 use guard::{Guard, Peer};
@@ -64,6 +66,13 @@ const LIMITS: Limits = Limits {
     max_header_bytes: 16 * 1024,
     max_headers: 100,
     max_connections: 512,
+    // Not spoken here.
+    http2: Http2Limits {
+        max_streams: 1,
+        max_resets: 1,
+        ping_interval: None,
+        ping_timeout: Duration::from_secs(10),
+    },
 };
 
 /// Serves the admin API until `stop` says so.
@@ -78,7 +87,9 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watc
             router.call(request).await.unwrap_or_else(|never| match never {})
         }
     };
-    listen::serve(listener, LIMITS, stop, answer).await;
+    let address = listener.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let front = Arc::new(Front::plain(address));
+    listen::serve(listener, LIMITS, stop, move || Arc::clone(&front), answer).await;
 }
 
 /// The document that describes the admin API, as JSON.

@@ -1,7 +1,7 @@
 //! An upstream's answer on its way to the client: passed on as it comes, and judged at its end.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pin_project! {
         incoming: Incoming,
         // What the wait for the first token has brought already.
         first: Option<Frame<Bytes>>,
+        // The last of the data, while it is not known whether the body ends with it.
+        last: Option<Frame<Bytes>>,
         watch: Watch,
         #[pin]
         timer: Sleep,
@@ -105,7 +107,7 @@ impl Answer {
             watch.end();
         }
         let timer = tokio::time::sleep_until(watch.next());
-        Answer { incoming, first, watch, timer }
+        Answer { incoming, first, last: None, watch, timer }
     }
 }
 
@@ -122,11 +124,11 @@ impl Body for Answer {
                 this.watch.state = State::Done;
                 return Poll::Ready(Some(Err(AnswerError(observed.words()))));
             }
-            State::Done => return Poll::Ready(None),
+            State::Done => return Poll::Ready(this.first.take().map(Ok)),
         }
         let frame = match this.first.take() {
             Some(frame) => Some(Ok(frame)),
-            None => match this.incoming.as_mut().poll_frame(cx) {
+            None => match poll_piece(this.incoming.as_mut(), this.last, this.first, cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
                     loop {
@@ -181,6 +183,32 @@ impl Body for Answer {
             (None, State::Done) => SizeHint::with_exact(0),
             // With a last event to come, the length is anybody's guess.
             (None, _) => self.incoming.size_hint(),
+        }
+    }
+}
+
+/// The next piece of a body. Over HTTP/2 its end comes after it, even where its length was known;
+/// and whoever has all of that length does not wait for the end, so the last piece does.
+fn poll_piece(
+    mut incoming: Pin<&mut Incoming>,
+    last: &mut Option<Frame<Bytes>>,
+    next: &mut Option<Frame<Bytes>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    loop {
+        let frame = ready!(incoming.as_mut().poll_frame(cx));
+        match (frame, last.take()) {
+            (Some(Ok(frame)), None)
+                if !incoming.is_end_stream() && incoming.size_hint().exact() == Some(0) =>
+            {
+                *last = Some(frame);
+            }
+            (Some(Ok(trailers)), Some(held)) => {
+                *next = Some(trailers);
+                return Poll::Ready(Some(Ok(held)));
+            }
+            (None, Some(held)) => return Poll::Ready(Some(Ok(held))),
+            (frame, _) => return Poll::Ready(frame),
         }
     }
 }

@@ -143,6 +143,9 @@ fn request(
     let client = &target.client;
     let mut map = exchange.head.headers.clone();
     headers::remove_hop_by_hop(&mut map);
+    if exchange.head.version == Version::HTTP_2 {
+        headers::join_cookies(&mut map);
+    }
     headers::add_forwarded(&mut map, &exchange.head.uri, exchange.peer);
     if !turn.addressed || client.auth().is_some() {
         headers::remove_credentials(&mut map);

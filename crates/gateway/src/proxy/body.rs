@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::model::{self, Asked, BadBody, Look};
+use super::paced::Paced;
 use super::upload::{Upload, UploadFault};
 use crate::fallback;
 use crate::runtime::{Plan, Runtime};
@@ -19,6 +20,8 @@ pub(super) async fn read(
     head: &Parts,
     body: Incoming,
 ) -> Result<(Upload, Asked), Response<Bytes>> {
+    let patience = runtime.config.gateway().idle_timeout;
+    let body = Paced::new(body, (head.version == Version::HTTP_2).then_some(patience));
     let most = plan.route.max_body_bytes;
     // What is known to be too large need not begin.
     if let Some(limit) = most.filter(|limit| body.size_hint().lower() > *limit) {

@@ -11,6 +11,19 @@ pub(super) fn fault(head: &Parts) -> Option<&'static str> {
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Some("There is more than one Host."),
         (None, None) if head.version == Version::HTTP_11 => return Some("There is no Host."),
+        (None, None) if head.version == Version::HTTP_2 && head.uri.authority().is_none() => {
+            return Some("There is neither :authority nor Host.");
+        }
+        // One who routes by the one, and one who routes by the other, would not go the same way
+        // (RFC 9113, section 8.3.1).
+        (Some(host), None)
+            if head.version == Version::HTTP_2
+                && head.uri.authority().is_some_and(|authority| {
+                    !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+                }) =>
+        {
+            return Some(":authority and Host contradict each other.");
+        }
         // One that is empty says that there is none.
         (Some(host), None) if !host.is_empty() && !is_host(host.as_bytes()) => {
             return Some("Host is no host.");
@@ -83,5 +96,23 @@ mod tests {
         assert!(is_target("OPTIONS", "*"));
         assert!(is_target("CONNECT", "a:443"));
         assert!(!is_target("CONNECT", "*"));
+    }
+
+    #[test]
+    fn over_http2_authority_and_host_are_one() {
+        let fault = |uri: &str, host: Option<&'static str>| {
+            let mut request = http::Request::builder().version(Version::HTTP_2).uri(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            super::fault(&request.body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(fault("http://a:1/", None), None);
+        assert_eq!(fault("http://a:1/", Some("A:1")), None);
+        assert_eq!(fault("/", Some("a")), None);
+        assert!(fault("/", None).unwrap().contains(":authority"));
+        for other in ["b:1", "a", "a:2"] {
+            assert!(fault("http://a:1/", Some(other)).unwrap().contains("contradict"), "{other}");
+        }
     }
 }

@@ -82,6 +82,21 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, peer: IpAddr) {
     headers.remove(EXPECT);
 }
 
+/// Puts together what HTTP/2 lets clients send in crumbs: to others, two cookie headers are one too
+/// many (RFC 9113, section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if let (Some(_), None) | (None, _) = (crumbs.next(), crumbs.next()) {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // What is made of values is one.
+    if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        whole.set_sensitive(true);
+        headers.insert(COOKIE, whole);
+    }
+}
+
 /// Removes the client's credentials: they were given to the first upstream of a route, not to its
 /// fallbacks.
 pub(crate) fn remove_credentials(headers: &mut HeaderMap) {
@@ -112,6 +127,16 @@ mod tests {
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         names
+    }
+
+    #[test]
+    fn crumbs_make_one_cookie() {
+        let mut map = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+        let mut map = headers(&[("cookie", "a=1")]);
+        join_cookies(&mut map);
+        assert_eq!(map["cookie"], "a=1");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod form;
 mod guard;
 mod headers;
 mod model;
+mod paced;
 mod reply;
 mod upload;
 

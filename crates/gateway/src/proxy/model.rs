@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::paced::Paced;
 
 /// A model's name is used as part of a circuit's name; longer ones are nobody's.
 const LONGEST: usize = 200;
@@ -46,8 +47,8 @@ pub(crate) enum BadBody {
 }
 
 /// Reads a body as a whole, up to `limit` bytes.
-pub(crate) async fn read(body: Incoming, limit: u64) -> Result<Bytes, BadBody> {
-    use hyper::body::Body as _;
+pub(crate) async fn read(body: Paced, limit: u64) -> Result<Bytes, BadBody> {
+    use http_body::Body as _;
     if body.size_hint().lower() > limit {
         return Err(BadBody::TooLarge { limit });
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::sleep;
+
+use super::paced::Paced;
 
 /// A request's body, for as many attempts as it lasts.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ pub(crate) struct Streamed {
 }
 
 struct State {
-    incoming: Incoming,
+    incoming: Paced,
     begun: bool,
     ended: bool,
     /// Whether the client is to send more before anything can go on.
@@ -51,7 +52,7 @@ pub(crate) enum UploadFault {
 pub(crate) struct UploadBody(Upload, Option<Bytes>);
 
 impl Upload {
-    pub(crate) fn streamed(incoming: Incoming, limit: Option<u64>) -> Upload {
+    pub(crate) fn streamed(incoming: Paced, limit: Option<u64>) -> Upload {
         let ended = incoming.is_end_stream();
         let limit = limit.unwrap_or(u64::MAX);
         let state =

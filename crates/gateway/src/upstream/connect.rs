@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,6 +78,11 @@ struct Exchange {
     answered: bool,
 }
 
+/// Whether a connection of HTTP/2 has brought an answer yet. It goes along with every answer and
+/// error.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Used(Arc<AtomicBool>);
+
 /// The upstream closed an idle connection while a request was on its way to it: the end of one was
 /// not seen before the other was sent. Not a byte of an answer has come.
 #[derive(Debug)]
@@ -136,7 +142,7 @@ impl Connector {
 impl Connection for Conn {
     fn connected(&self) -> Connected {
         match self.http2 {
-            true => Connected::new().negotiated_h2(),
+            true => Connected::new().negotiated_h2().extra(Used::default()),
             false => Connected::new(),
         }
     }
@@ -248,6 +254,17 @@ impl Exchange {
             true => Err(io::Error::new(io::ErrorKind::ConnectionAborted, ClosedIdle)),
             false => Ok(()),
         }
+    }
+}
+
+impl Used {
+    pub(super) fn set(&self) {
+        // Nothing else is published by it.
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

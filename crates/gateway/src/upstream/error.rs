@@ -1,8 +1,9 @@
 //! Why there is no answer, and what that says of the upstream.
 
+use http::Extensions;
 use hyper_util::client::legacy::Error as PoolError;
 
-use super::connect::{ClosedIdle, ConnectError};
+use super::connect::{ClosedIdle, ConnectError, Used};
 use crate::judge::Observed;
 
 /// Why there is no head of an answer.
@@ -27,7 +28,12 @@ pub(crate) enum Unseen {
 
 impl SendError {
     pub(super) fn of(error: &PoolError) -> SendError {
-        let (observed, unseen) = observed(error);
+        let (observed, unseen) = match observed(error) {
+            (Observed::ClosedEarly, Unseen::No) if was_lost(error) => {
+                (Observed::ClosedEarly, Unseen::ClosedIdle)
+            }
+            known => known,
+        };
         SendError { observed, cause: root(error), unseen }
     }
 
@@ -40,6 +46,23 @@ impl From<Observed> for SendError {
     fn from(observed: Observed) -> SendError {
         SendError { observed, cause: None, unseen: Unseen::No }
     }
+}
+
+/// Whether this is the end of a connection of HTTP/2 that was in use, without a word about its
+/// requests.
+fn was_lost(error: &PoolError) -> bool {
+    let used = error.connect_info().is_some_and(|info| {
+        let mut extras = Extensions::new();
+        info.get_extras(&mut extras);
+        extras.get::<Used>().is_some_and(Used::get)
+    });
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut spoken = false;
+    while let Some(cause) = source {
+        spoken |= cause.is::<h2::Error>();
+        source = cause.source();
+    }
+    used && !spoken
 }
 
 /// What an error is due to in the end; what lies above only says that something failed.

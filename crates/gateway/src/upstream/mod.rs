@@ -4,10 +4,11 @@ mod connect;
 mod error;
 mod head;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,12 +17,12 @@ use panelboard_config::{Http2, Scheme, Secret, Timeouts, Upstream, UpstreamKind}
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use connect::{Connector, Tls};
+use connect::{Connector, Tls, Used};
 pub(crate) use error::{SendError, Unseen};
 use head::is_unambiguous;
 
 use crate::proxy::UploadBody;
-use crate::tls;
+use crate::tls::{self, TlsError};
 
 /// How long a connection of HTTP/2 with requests under way may be silent before it is asked for a
 /// sign of life, and how long that may take. Together less than `first_byte_timeout` is by
@@ -47,11 +48,17 @@ pub(crate) struct Client {
     tls: Option<Arc<Tls>>,
 }
 
-/// Why an upstream cannot be served at all.
+/// Why an upstream or a listener cannot be served at all.
 #[derive(Debug)]
 pub(crate) struct ClientError {
-    upstream: String,
+    whose: String,
     reason: String,
+}
+
+impl ClientError {
+    pub(crate) fn listener(address: SocketAddr, error: &TlsError) -> ClientError {
+        ClientError { whose: format!("listener {address}"), reason: error.to_string() }
+    }
 }
 
 impl Client {
@@ -60,7 +67,7 @@ impl Client {
         upstream: Upstream,
         secret: Option<&Secret>,
     ) -> Result<Client, ClientError> {
-        let failed = |reason: String| ClientError { upstream: name.to_owned(), reason };
+        let failed = |reason: String| ClientError { whose: format!("upstream `{name}`"), reason };
         let auth = match (&upstream.auth, secret) {
             (Some(auth), Some(secret)) => {
                 let value = match &auth.scheme {
@@ -164,7 +171,12 @@ impl Client {
         pool: &Pool<Connector, UploadBody>,
         request: Request<UploadBody>,
     ) -> Result<Response<Incoming>, SendError> {
-        let answer = pool.request(request).await.map_err(|error| SendError::of(&error))?;
+        let mut answer = pool.request(request).await.map_err(|error| SendError::of(&error))?;
+        if answer.version() == Version::HTTP_2
+            && let Some(used) = answer.extensions_mut().remove::<Used>()
+        {
+            used.set();
+        }
         match is_unambiguous(answer.status(), answer.headers()) {
             true => Ok(answer),
             false => Err(SendError::garbage(match answer.status() {
@@ -201,7 +213,7 @@ fn connector(name: &str, upstream: &Upstream) -> Result<Connector, String> {
 
 impl std::fmt::Display for ClientError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "upstream `{}` cannot be served: {}", self.upstream, self.reason)
+        write!(f, "{} cannot be served: {}", self.whose, self.reason)
     }
 }
 

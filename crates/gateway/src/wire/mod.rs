@@ -7,6 +7,7 @@
 //! connection that is idle from one that is in the middle of a head, which hyper does not.
 
 mod framing;
+mod stream;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,14 +16,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+pub(crate) use stream::Stream;
 
 use framing::{At, Fault, Framing};
 
-/// A client's connection.
+/// A client's connection that speaks HTTP/1.1.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     framing: Framing,
     ambiguity: Ambiguity,
     /// A fault within a body was found: nothing after it is read.
@@ -55,7 +57,7 @@ struct Known {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, patience: Patience, ambiguity: Ambiguity) -> Wire {
+    pub(crate) fn new(stream: Stream, patience: Patience, ambiguity: Ambiguity) -> Wire {
         Wire { stream, framing: Framing::new(), ambiguity, broken: false, patience, timer: None }
     }
 
