@@ -22,10 +22,8 @@ fn gateway(upstream: &Upstream, more: &str) -> Gateway {
         r#"
         [gateway]
         admin = "127.0.0.1:0"
+        listen = {{ address = "127.0.0.1:0", h2c = true }}
         {more}
-        [[gateway.listen]]
-        address = "127.0.0.1:0"
-        h2c = true
         [circuit_breaker.circuits.api]
         [upstreams.api]
         url = "{}"

@@ -6,6 +6,7 @@
 
 mod backends;
 mod clients;
+mod http2;
 mod nginx;
 mod programs;
 #[path = "../e2e/raw.rs"]

@@ -7,6 +7,11 @@ use crate::support::Gateway;
 
 /// An nginx whose `server` block has these directives.
 pub(crate) fn start(directives: &str) -> Server {
+    start_on("", directives)
+}
+
+/// The same, with these words behind the address it listens on.
+pub(crate) fn start_on(listen: &str, directives: &str) -> Server {
     let address = free_address();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().display();
@@ -16,7 +21,7 @@ pub(crate) fn start(directives: &str) -> Server {
     let config = format!(
         "daemon off; worker_processes 1; pid {path}/pid; error_log stderr;
          events {{ worker_connections 512; }}
-         http {{ access_log {path}/access; {temporary} server {{ listen {address}; {directives} }} }}"
+         http {{ access_log {path}/access; {temporary} server {{ listen {address} {listen}; {directives} }} }}"
     );
     let file = directory.path().join("nginx.conf");
     std::fs::write(&file, config).unwrap();

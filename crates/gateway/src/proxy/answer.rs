@@ -151,7 +151,8 @@ impl Body for Answer {
         match frame {
             Some(Ok(frame)) => {
                 this.watch.pass(&frame);
-                if this.incoming.is_end_stream() {
+                // Nothing comes after trailers, and over HTTP/2 nobody asks for it.
+                if frame.is_trailers() || this.incoming.is_end_stream() {
                     this.watch.end();
                 }
                 Poll::Ready(Some(Ok(frame)))

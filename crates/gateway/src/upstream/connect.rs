@@ -78,8 +78,7 @@ struct Exchange {
     answered: bool,
 }
 
-/// Whether a connection of HTTP/2 has brought an answer yet. It goes along with every answer and
-/// error.
+/// Whether a connection of HTTP/2 has had a request yet. It goes along with every answer and error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Used(Arc<AtomicBool>);
 
@@ -258,13 +257,10 @@ impl Exchange {
 }
 
 impl Used {
-    pub(super) fn set(&self) {
+    /// Takes note of a request, and says whether there was one before.
+    pub(super) fn set(&self) -> bool {
         // Nothing else is published by it.
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.swap(true, Ordering::Relaxed)
     }
 }
 

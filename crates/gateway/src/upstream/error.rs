@@ -28,8 +28,9 @@ pub(crate) enum Unseen {
 
 impl SendError {
     pub(super) fn of(error: &PoolError) -> SendError {
+        let lost = was_lost(error);
         let (observed, unseen) = match observed(error) {
-            (Observed::ClosedEarly, Unseen::No) if was_lost(error) => {
+            (Observed::ClosedEarly, Unseen::No) if lost => {
                 (Observed::ClosedEarly, Unseen::ClosedIdle)
             }
             known => known,
@@ -54,7 +55,7 @@ fn was_lost(error: &PoolError) -> bool {
     let used = error.connect_info().is_some_and(|info| {
         let mut extras = Extensions::new();
         info.get_extras(&mut extras);
-        extras.get::<Used>().is_some_and(Used::get)
+        extras.get::<Used>().is_some_and(Used::set)
     });
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut spoken = false;
