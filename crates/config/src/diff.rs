@@ -15,10 +15,11 @@ pub enum Change {
     Defaults,
     /// A circuit.
     Circuit(String, Edit),
-    /// The gateway's or the admin API's addresses, or what connections may do: what only a restart
-    /// changes.
+    /// The address of the admin API: what only a restart changes.
+    AdminAddress,
+    /// The addresses of the gateway.
     Listeners,
-    /// Other limits of the gateway.
+    /// Its limits, or who is trusted.
     GatewayLimits,
     /// An upstream.
     Upstream(String, Edit),
@@ -56,11 +57,13 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     changes.extend(named(old.circuits(), new.circuits(), Change::Circuit));
     let (a, b) = (old.gateway(), new.gateway());
-    let fixed = with_listeners_of(a.clone(), b);
-    if fixed != *a {
+    if a.admin.listen != b.admin.listen {
+        changes.push(Change::AdminAddress);
+    }
+    if a.listen != b.listen {
         changes.push(Change::Listeners);
     }
-    if fixed != *b {
+    if with_addresses_of(a.clone(), b) != *b {
         changes.push(Change::GatewayLimits);
     }
     changes.extend(named(old.upstreams(), new.upstreams(), Change::Upstream));
@@ -71,16 +74,10 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
-/// `gateway` with all that is fixed when it starts taken from `other`.
-fn with_listeners_of(mut gateway: Gateway, other: &Gateway) -> Gateway {
+fn with_addresses_of(mut gateway: Gateway, other: &Gateway) -> Gateway {
     gateway.listen.clone_from(&other.listen);
     gateway.http2 = other.http2;
     gateway.admin.listen = other.admin.listen;
-    gateway.header_read_timeout = other.header_read_timeout;
-    gateway.idle_timeout = other.idle_timeout;
-    gateway.max_header_bytes = other.max_header_bytes;
-    gateway.max_headers = other.max_headers;
-    gateway.max_connections = other.max_connections;
     gateway
 }
 
@@ -109,7 +106,10 @@ impl fmt::Display for Change {
             Change::Switch(name) => write!(f, "{name} changed"),
             Change::Defaults => f.write_str("defaults changed"),
             Change::Circuit(name, edit) => write!(f, "circuit {name} {edit}"),
-            Change::Listeners => f.write_str("listeners changed (this takes a restart)"),
+            Change::AdminAddress => {
+                f.write_str("address of the admin API changed (this takes a restart)")
+            }
+            Change::Listeners => f.write_str("listeners changed"),
             Change::GatewayLimits => f.write_str("gateway limits changed"),
             Change::Upstream(name, edit) => write!(f, "upstream {name} {edit}"),
             Change::Routes => f.write_str("routes changed"),

@@ -45,6 +45,30 @@ fn upstreams_have_what_was_written() {
 }
 
 #[test]
+fn only_listed_proxies_are_trusted() {
+    let config = everything();
+    let gateway = config.gateway();
+    for (peer, trusted) in [
+        ("10.1.2.3", true),
+        ("::ffff:10.1.2.3", true),
+        ("fd12::1", true),
+        ("192.0.2.1", true),
+        ("192.0.2.2", false),
+        ("fe80::1", false),
+        ("::1", false),
+    ] {
+        assert_eq!(gateway.trusts(peer.parse().unwrap()), trusted, "{peer}");
+    }
+    assert_eq!(gateway.max_connections_per_ip, Some(20));
+    assert_eq!((gateway.max_uri_bytes, gateway.access_log), (4 << 10, true));
+    let idle = |name: &str| config.upstreams()[name].timeouts.tunnel_idle;
+    assert_eq!(
+        (idle("openai"), idle("web")),
+        (Duration::from_secs(7_200), Duration::from_secs(3_600))
+    );
+}
+
+#[test]
 fn credentials_go_where_the_api_wants_them() {
     let config = everything();
     let auth = |name: &str| config.upstreams()[name].auth.clone().unwrap();

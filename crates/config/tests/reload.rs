@@ -297,7 +297,7 @@ fn differences_are_named() {
             "circuit changed changed",
             "circuit kept changed",
             "circuit removed removed",
-            "listeners changed (this takes a restart)",
+            "listeners changed",
             "gateway limits changed",
             "upstream a changed",
             "upstream b added",
@@ -308,8 +308,10 @@ fn differences_are_named() {
     assert!(changes.contains(&Change::Circuit(String::from("removed"), Edit::Removed)));
     // What takes a restart, and nothing else, says so.
     for (gateway, told) in [
-        ("max_headers = 50", "listeners changed (this takes a restart)"),
-        ("admin = \"127.0.0.1:3\"", "listeners changed (this takes a restart)"),
+        ("max_headers = 50", "gateway limits changed"),
+        ("listen = \"127.0.0.1:3\"", "listeners changed"),
+        ("admin = \"127.0.0.1:3\"", "address of the admin API changed (this takes a restart)"),
+        ("trusted_proxies = [\"10.0.0.0/8\"]", "gateway limits changed"),
         ("shutdown_grace = \"1s\"", "gateway limits changed"),
     ] {
         let changes = diff(&config(""), &config(&format!("[gateway]\n{gateway}")));

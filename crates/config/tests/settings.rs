@@ -161,7 +161,10 @@ fn without_a_word_everything_has_its_default() {
     assert_eq!(gateway.idle_timeout, secs(75));
     assert_eq!(gateway.max_header_bytes, 64 << 10);
     assert_eq!(gateway.max_headers, 100);
+    assert_eq!(gateway.max_uri_bytes, 32 << 10);
     assert_eq!(gateway.max_connections, 10_000);
+    assert_eq!(gateway.max_connections_per_ip, None);
+    assert!(gateway.trusted_proxies.is_empty() && !gateway.access_log);
     assert_eq!(gateway.model_body_limit, 10 << 20);
     assert!(gateway.response_headers);
 

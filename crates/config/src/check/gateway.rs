@@ -32,6 +32,7 @@ pub(super) fn build(root: &RootKeys, cx: &mut Context) -> Gateway {
             check_conflict(&At::new(address, listen.span), &admin.listen, cx);
         }
     }
+    let trusted = keys.trusted_proxies.map_or_else(Vec::new, |at| at.value);
     let allowed_hosts = admin.allowed_hosts.map_or_else(Vec::new, |at| at.value);
     let file = |at: Option<At<String>>| at.map(|at| PathBuf::from(at.value));
     let tokens = admin.tokens.map_or_else(Vec::new, |at| at.value);
@@ -51,7 +52,11 @@ pub(super) fn build(root: &RootKeys, cx: &mut Context) -> Gateway {
         idle_timeout: keys.idle_timeout.value,
         max_header_bytes: keys.max_header_bytes.value as usize,
         max_headers: keys.max_headers.value as usize,
+        max_uri_bytes: keys.max_uri_bytes.value as usize,
         max_connections: keys.max_connections.value as usize,
+        max_connections_per_ip: keys.max_connections_per_ip.map(|at| at.value as usize),
+        trusted_proxies: trusted.into_iter().map(|at| at.value).collect(),
+        access_log: keys.access_log.value,
         model_body_limit: keys.model_body_limit.value as usize,
         response_headers: keys.response_headers.value,
         events_file: file(events),

@@ -40,6 +40,7 @@ fn upstream(keys: &UpstreamKeys) -> Option<Upstream> {
             first_token: keys.first_token_timeout.value,
             stall: keys.stall_timeout.value,
             total: keys.total_timeout.value,
+            tunnel_idle: keys.tunnel_idle_timeout.value,
             pool_idle: keys.pool_idle_timeout.value,
         },
         max_idle_connections: keys.max_idle_connections.value as usize,

@@ -225,6 +225,9 @@ codes! {
     /// The variable or file that holds the secret does not exist, is empty, or holds what no
     /// header can carry.
     MISSING_SECRET = "PB0413" Error "secret cannot be read";
+    /// A network is an IP address and how many of its bits count, the others being zero; or one
+    /// address by itself.
+    BAD_NETWORK = "PB0421" Error "not a network";
 
     /// The admin API changes how a circuit decides while the gateway runs; what a circuit is, and who
     /// decides, is not among that.

@@ -25,7 +25,7 @@ pub(crate) use duration::Time;
 pub(crate) use jitter::{JitterKind, JitterValue};
 pub(crate) use list::{List, OneOrMany, Rules};
 pub(crate) use listen::{ListenKind, ListenValue};
-pub(crate) use net::{AddressKind, HostKind, HostNameKind};
+pub(crate) use net::{AddressKind, HostKind, HostNameKind, NetworkKind};
 pub(crate) use off::OrOff;
 pub(crate) use path::PathKind;
 pub(crate) use ratio::Share;

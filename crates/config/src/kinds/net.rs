@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
 use super::text::text_of;
@@ -14,6 +15,9 @@ use crate::syntax::Node;
 
 /// An IP address and a port.
 pub(crate) struct AddressKind;
+
+/// An IP network, or one address.
+pub(crate) struct NetworkKind;
 
 /// A host without a port; a name may begin with `*.`.
 pub(crate) struct HostKind;
@@ -58,6 +62,45 @@ impl Read for AddressKind {
         };
         let problem =
             cx.refuse(codes::BAD_ADDRESS, node, &self.accepts(), "not an address").maybe_help(help);
+        cx.report(problem);
+        None
+    }
+}
+
+impl Kind for NetworkKind {
+    fn accepts(&self) -> String {
+        String::from("a network such as \"10.0.0.0/8\" or \"fd00::/8\", or an IP address")
+    }
+
+    fn schema(&self, _: &mut Definitions) -> Json {
+        json!({ "type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$" })
+    }
+}
+
+impl Read for NetworkKind {
+    type Out = IpNet;
+
+    fn read(&self, node: &Node, cx: &mut Context) -> Option<IpNet> {
+        let text = text_of(node, &self.accepts(), cx)?;
+        let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let help = match parsed {
+            // Nobody sees whether the address or its length was meant.
+            Ok(network) if network.trunc() != network => Some(format!(
+                "write \"{}\" for the network, or \"{}\" for this address",
+                network.trunc(),
+                network.addr()
+            )),
+            Ok(network) => return Some(network),
+            Err(_) if text == "localhost" => {
+                Some(String::from("write \"127.0.0.1\" or \"::1\"; names are not looked up"))
+            }
+            Err(_) if text.parse::<SocketAddr>().is_ok() => {
+                Some(String::from("only the address: no port"))
+            }
+            Err(_) => None,
+        };
+        let problem =
+            cx.refuse(codes::BAD_NETWORK, node, &self.accepts(), "not a network").maybe_help(help);
         cx.report(problem);
         None
     }

@@ -1,8 +1,10 @@
 //! The gateway's listeners and limits.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::SecretRef;
 use super::tls::{Http2Limits, Listener};
@@ -20,14 +22,23 @@ pub struct Gateway {
     pub shutdown_grace: Duration,
     /// How long a client may take to send the head of a request.
     pub header_read_timeout: Duration,
-    /// How long a client's connection may lie idle, between requests or within a body.
+    /// How long a client's connection may lie idle: between requests, within a body, or while the
+    /// client takes none of its answer.
     pub idle_timeout: Duration,
     /// How many bytes the head of a request may have.
     pub max_header_bytes: usize,
     /// How many headers a request may have.
     pub max_headers: usize,
-    /// How many clients may be connected.
+    /// How many bytes the target of a request may have.
+    pub max_uri_bytes: usize,
+    /// How many connections clients may have, over all addresses.
     pub max_connections: usize,
+    /// How many connections one client may have; `None` for any number.
+    pub max_connections_per_ip: Option<usize>,
+    /// Proxies whose word on who asks is taken. See [`Gateway::trusts`].
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether each request is logged.
+    pub access_log: bool,
     /// How much of a request's body may be read to find the model it names.
     pub model_body_limit: usize,
     /// Whether answers carry `X-Panelboard-*` headers.
@@ -87,5 +98,14 @@ impl Role {
             Role::Viewer => "viewer",
             Role::Operator => "operator",
         }
+    }
+}
+
+impl Gateway {
+    /// Whether this is a proxy whose word on who asks is taken.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        // An IPv4 client of a listener for both is written as an IPv6 address.
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 }

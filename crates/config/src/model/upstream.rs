@@ -76,6 +76,8 @@ pub struct Timeouts {
     pub stall: Duration,
     /// In all.
     pub total: Option<Duration>,
+    /// How long a tunnel may be silent in both directions.
+    pub tunnel_idle: Duration,
     /// How long an idle connection is kept.
     pub pool_idle: Duration,
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::context::{At, Named};
 use crate::describe::keys;
 use crate::kinds::{
     AddressKind, Choice, Count, Flag, HostNameKind, List, ListenKind, ListenValue, Many, Nested,
-    OneOrMany, Rules, SecretKind, Size, Text, Time,
+    NetworkKind, OneOrMany, Rules, SecretKind, Size, Text, Time,
 };
 use crate::model::{Role, SecretRef};
 use crate::sections::Http2Keys;
@@ -38,14 +40,27 @@ keys! {
         shutdown_grace: Duration = Time::ANY, default "30s";
         /// How long a client may take to send the head of a request.
         header_read_timeout: Duration = Time::ANY, default "10s";
-        /// How long a client's connection may lie idle, between requests or within a body.
+        /// How long a client's connection may lie idle: between requests, within a body, or while
+        /// the client takes none of its answer.
         idle_timeout: Duration = Time::ANY, default "75s";
         /// How many bytes the head of a request may have.
         max_header_bytes: u64 = Size(8 * KIB..=MIB), default "64KiB";
         /// How many headers a request may have.
         max_headers: u32 = Count(8..=1_000), default "100";
-        /// How many clients may be connected.
+        /// How many bytes the target of a request may have: its path and query.
+        max_uri_bytes: u64 = Size(256..=64 * KIB), default "32KiB";
+        /// How many connections clients may have, over all addresses.
         max_connections: u32 = Count(1..=1_000_000), default "10000";
+        /// How many connections one client may have: one IPv4 address, or one IPv6 network of 64
+        /// bits. Trusted proxies may have any number.
+        max_connections_per_ip: u32 = Count(1..=1_000_000), optional "no limit";
+        /// Proxies whose word on who asks is taken: addresses and networks. From others,
+        /// `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are replaced.
+        trusted_proxies: Vec<At<IpNet>> = List { item: NetworkKind, rules: Rules::DISTINCT },
+            optional "[]";
+        /// Whether each request is logged: who, what, which answer, from where, how long; no query
+        /// and no headers.
+        access_log: bool = Flag, default "false";
         /// How much of a request's body may be read to find the model it names.
         model_body_limit: u64 = Size(KIB..=GIB), default "10MiB";
         /// Whether answers carry `X-Panelboard-*` headers.

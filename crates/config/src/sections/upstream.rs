@@ -42,6 +42,9 @@ keys! {
         stall_timeout: Duration = Time::ANY, default "30s";
         /// How long it may take in all.
         total_timeout: Option<Duration> = OrOff(Time::ANY), default "off";
+        /// How long a WebSocket, or whatever else a connection was upgraded to, may be silent in
+        /// both directions. More than the heartbeat of what runs through it.
+        tunnel_idle_timeout: Duration = Time::ANY, default "1h";
         /// How long an idle connection to it is kept.
         pool_idle_timeout: Duration = Time::ANY, default "60s";
         /// How many idle connections to it are kept.
