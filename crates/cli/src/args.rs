@@ -58,6 +58,10 @@ pub(crate) enum Command {
     Auto(OrderArgs),
     /// Put a circuit back to closed, with nothing remembered
     Reset(ResetArgs),
+    /// End the wait of an open circuit: the next calls probe whether the dependency is back
+    Probe(ResetArgs),
+    /// Show what has happened to circuits
+    Events(EventsArgs),
     /// Run a scripted upstream with faults, to rehearse outages
     Upstream(UpstreamArgs),
 }
@@ -134,6 +138,8 @@ pub(crate) enum CheckFormat {
 pub(crate) enum ConfigCommand {
     /// Print the JSON Schema of configuration files
     Schema,
+    /// Have a running gateway read its configuration again, and say what that changes
+    Reload(ReloadArgs),
 }
 
 #[derive(Args, Debug)]
@@ -142,6 +148,10 @@ pub(crate) struct AdminArgs {
     #[arg(long, value_name = "URL", env = "PANELBOARD_ADMIN", global = true)]
     #[arg(default_value = "http://127.0.0.1:9090")]
     pub(crate) admin: String,
+    /// The file with a token, for gateways that ask for one; PANELBOARD_ADMIN_TOKEN holds the token
+    /// itself
+    #[arg(long, value_name = "FILE", env = "PANELBOARD_ADMIN_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -199,7 +209,40 @@ pub(crate) struct OrderArgs {
 #[derive(Args, Debug)]
 #[command(help_template = HELP, before_help = "\
 Examples:
-  panelboard reset payments --reason 'fixed'")]
+  panelboard events
+  panelboard events -f --circuit payments
+  panelboard events --json | jq .explain")]
+pub(crate) struct EventsArgs {
+    /// Go on with what happens from now on
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only those of this circuit
+    #[arg(long, value_name = "NAME")]
+    pub(crate) circuit: Option<String>,
+    /// How many past events to begin with
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) last: u32,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard config reload --reason 'new limits'")]
+pub(crate) struct ReloadArgs {
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard reset payments --reason 'fixed'
+  panelboard probe payments --reason 'the database is back'")]
 pub(crate) struct ResetArgs {
     /// The circuit
     pub(crate) name: String,

@@ -44,6 +44,14 @@ impl Failure {
         Failure { code, message: String::new() }
     }
 
+    /// The same with another code, if it has this one.
+    pub(crate) fn instead_of(self, code: Code, other: Code) -> Failure {
+        match self.code == code {
+            true => Failure { code: other, ..self },
+            false => self,
+        }
+    }
+
     /// Says what there is to say, and ends with the code.
     pub(crate) fn exit(&self) -> ExitCode {
         if !self.message.is_empty() {

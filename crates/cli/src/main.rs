@@ -35,13 +35,16 @@ fn run(command: Command) -> Result<(), Failure> {
             .map_err(|error| Failure::new(Code::Runtime, error)),
         Command::Check(args) => commands::check::run(&args),
         Command::Config(ConfigCommand::Schema) => commands::check::print_schema(),
+        Command::Config(ConfigCommand::Reload(args)) => commands::reload::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Open(args) => commands::order::run("force-open", &args),
         Command::Close(args) => commands::order::run("force-closed", &args),
         Command::Observe(args) => commands::order::run("observe", &args),
         Command::Auto(args) => commands::order::run("auto", &args),
-        Command::Reset(args) => commands::order::reset(&args),
+        Command::Reset(args) => commands::order::at_once("reset", &args),
+        Command::Probe(args) => commands::order::at_once("probe", &args),
+        Command::Events(args) => commands::events::run(&args),
     }
 }
 

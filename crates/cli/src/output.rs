@@ -7,6 +7,8 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
+use serde_json::Value;
+
 use crate::exit::{Code, Failure};
 
 /// Prints data: text and a line break, to stdout.
@@ -21,6 +23,20 @@ pub(crate) fn data(text: impl Display) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// The version of what `--json` prints; it is raised when something that was there is gone.
+const JSON_VERSION: u32 = 1;
+
+/// Prints an object as JSON, with the version of its form.
+///
+/// # Errors
+/// As [`data`].
+pub(crate) fn json(mut object: Value) -> Result<(), Failure> {
+    if let Some(object) = object.as_object_mut() {
+        object.insert("version".to_owned(), JSON_VERSION.into());
+    }
+    data(object)
 }
 
 /// Prints a message, as it is, to stderr. If that is not possible, there is nobody to tell.

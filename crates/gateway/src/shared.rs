@@ -134,7 +134,8 @@ impl Shared {
         Ok(changes)
     }
 
-    /// Tells a circuit other settings, or nothing any more, if `fits` holds for what runs now.
+    /// Tells a circuit other settings, or nothing any more, if `fits` holds for what runs now. It is
+    /// asked while no one else may change that, so it asks nothing of this in turn.
     ///
     /// # Errors
     /// When it does not, or they cannot be; then everything stays as it was.

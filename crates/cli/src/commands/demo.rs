@@ -228,7 +228,7 @@ fn spawn_view(
     tally: Arc<Tally>,
 ) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
-        let client = Admin::new(&format!("http://{admin}"));
+        let client = Admin::at(&format!("http://{admin}"));
         let mut shown = String::new();
         let mut looks = 0;
         while !stopped.load(Ordering::Acquire) {

@@ -1,4 +1,4 @@
-//! `panelboard open|close|observe|auto|reset NAME`
+//! `panelboard open|close|observe|auto|reset|probe NAME`
 
 use serde_json::{Value, json};
 
@@ -18,21 +18,22 @@ pub(crate) fn run(order: &str, args: &OrderArgs) -> Result<(), Failure> {
     send(&args.admin, &args.name, order, &body)
 }
 
-pub(crate) fn reset(args: &ResetArgs) -> Result<(), Failure> {
+/// An order that takes no time.
+pub(crate) fn at_once(order: &str, args: &ResetArgs) -> Result<(), Failure> {
     let body = match &args.reason {
         Some(reason) => json!({ "reason": reason }),
         None => json!({}),
     };
-    send(&args.admin, &args.name, "reset", &body)
+    send(&args.admin, &args.name, order, &body)
 }
 
 fn send(args: &AdminArgs, name: &str, order: &str, body: &Value) -> Result<(), Failure> {
     let path = format!("/api/v1/circuits/{}/{order}", segment(name));
-    let admin = Admin::new(&args.admin);
+    let admin = Admin::new(args)?;
     let answer = admin.post(&path, body)?;
     let sentence = answer["explain"].as_str().ok_or_else(|| admin.other(200))?;
     match args.json {
-        true => output::data(&answer),
+        true => output::json(answer),
         false => output::data(sentence),
     }
 }

@@ -1,9 +1,9 @@
 //! `panelboard status`
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, segment};
 use crate::args::StatusArgs;
 use crate::exit::{Code, Failure};
 use crate::output;
@@ -12,16 +12,9 @@ use crate::output;
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
 
 pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
-    let path = match &args.state {
-        Some(state) => format!("/api/v1/circuits?state={}", crate::admin::segment(state)),
-        None => "/api/v1/circuits".to_owned(),
-    };
-    let admin = Admin::new(&args.admin.admin);
-    let answer = admin.get(&path)?;
-    // Whoever watches the exit code must not take another server for one where all is well.
-    let circuits = answer["circuits"].as_array().ok_or_else(|| admin.other(200))?;
+    let circuits = &circuits(&Admin::new(&args.admin)?, args.state.as_deref())?;
     if args.admin.json {
-        output::data(&answer)?;
+        output::json(json!({ "circuits": circuits }))?;
     } else if circuits.is_empty() {
         let which = if args.state.is_some() { " in this state" } else { "" };
         output::message(format_args!("no circuits{which}\n"));
@@ -35,6 +28,29 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
     match args.exit_code && circuits.iter().any(open) {
         true => Err(Failure::silent(Code::Open)),
         false => Ok(()),
+    }
+}
+
+/// All circuits, or those in a state. A family may be listed in parts.
+fn circuits(admin: &Admin, state: Option<&str>) -> Result<Vec<Value>, Failure> {
+    let mut circuits = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let state = state.map(|state| format!("state={}", segment(state)));
+        let after_ = after.as_deref().map(|after| format!("after={}", segment(after)));
+        let query: Vec<String> = state.into_iter().chain(after_).collect();
+        let path = match query.as_slice() {
+            [] => "/api/v1/circuits".to_owned(),
+            query => format!("/api/v1/circuits?{}", query.join("&")),
+        };
+        let mut answer = admin.get(&path)?;
+        // Whoever watches the exit code must not take another server for one where all is well.
+        let Some(list) = answer["circuits"].as_array_mut() else { return Err(admin.other(200)) };
+        circuits.append(list);
+        match answer["next"].as_str() {
+            Some(next) if after.as_deref() != Some(next) => after = Some(next.to_owned()),
+            _ => return Ok(circuits),
+        }
     }
 }
 
@@ -130,7 +146,6 @@ fn time(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn trouble_comes_first_and_says_what_is_next() {

@@ -5,11 +5,14 @@
 
 mod access;
 mod admin;
+mod attacks;
+mod audit;
 mod bounds;
 mod cascades;
 mod chains;
 mod check;
 mod cli;
+mod events;
 mod exposition;
 mod fallbacks;
 mod faults;
@@ -35,4 +38,6 @@ mod support;
 mod switches;
 mod terminal;
 mod tls;
+mod tokens;
+mod told;
 mod transfer;

@@ -8,6 +8,7 @@ mod backends;
 mod clients;
 mod http2;
 mod nginx;
+mod openapi;
 mod programs;
 #[path = "../e2e/raw.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]

@@ -41,6 +41,7 @@ struct Log {
 
 /// One thing that somebody did, or was not let to do.
 #[derive(Clone, Serialize, ToSchema, Debug)]
+#[schema(as = AuditEntry)]
 pub(crate) struct Entry {
     /// From 1, without gaps.
     pub(crate) sequence: u64,
@@ -53,9 +54,7 @@ pub(crate) struct Entry {
     action: String,
     circuit: Option<String>,
     reason: Option<String>,
-    #[schema(value_type = Option<Object>)]
     before: Option<Value>,
-    #[schema(value_type = Option<Object>)]
     after: Option<Value>,
     result: Outcome,
     /// Why not.

@@ -39,7 +39,6 @@ pub(super) struct Filter {
     #[param(pattern = "^(closed|open|half_open)$")]
     state: Option<String>,
     /// Only those whose names come after this one.
-    #[param(max_length = 1024)]
     after: Option<String>,
     /// How many at most.
     #[param(minimum = 1, maximum = 1_000, default = 1_000)]
@@ -48,6 +47,7 @@ pub(super) struct Filter {
 
 /// Circuits, by name.
 #[derive(Serialize, ToSchema)]
+#[schema(as = CircuitList)]
 pub(super) struct List {
     circuits: Vec<Summary>,
     /// There are more: ask for those `after` this one.
@@ -60,12 +60,21 @@ pub(super) struct List {
 #[serde(deny_unknown_fields)]
 pub(super) struct OrderBody {
     /// Why; one line. Those who are paged next will read it.
-    #[schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$", nullable = false)]
+    #[schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     reason: Option<String>,
     /// For how long: seconds, or text such as `"1h30m"`; an hour unless given, 7 days at most.
     #[serde(rename = "for")]
-    #[schema(value_type = Option<Object>, example = json!("10m"))]
+    #[schema(value_type = Option<Lasting>, example = json!("10m"))]
     for_: Option<Value>,
+}
+
+/// A time: seconds, or text with units.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the document")]
+pub(super) enum Lasting {
+    Seconds(f64),
+    Text(String),
 }
 
 /// The circuits.
@@ -107,6 +116,17 @@ pub(super) fn limit(wanted: Option<u32>, most: u32) -> Answer<usize> {
     match wanted.unwrap_or(most) {
         wanted if (1..=most).contains(&wanted) => Ok(wanted as usize),
         wanted => Err(Problem::bad(format!("`limit` is {wanted}, but must be from 1 to {most}."))),
+    }
+}
+
+/// After what something is wanted; a number that signed ones can hold, as the document says.
+pub(super) fn after(number: Option<u64>) -> Answer<Option<u64>> {
+    match number {
+        Some(number) if i64::try_from(number).is_err() => {
+            let detail = format!("`after` is {number}, but must be at most {}.", i64::MAX);
+            Err(Problem::bad(detail))
+        }
+        number => Ok(number),
     }
 }
 

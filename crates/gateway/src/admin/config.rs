@@ -46,7 +46,7 @@ pub(super) enum TextFormat {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReloadBody {
     /// Why; one line.
-    #[schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$", nullable = false)]
+    #[schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     reason: Option<String>,
 }
 

@@ -9,10 +9,11 @@ use http::Method;
 use panelboard_config::Role;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
+use super::circuits::OrderName;
 use super::problem::Problem;
 
 /// What the document says besides the routes.
@@ -24,7 +25,7 @@ use super::problem::Problem;
                        `application/problem+json` (RFC 9457). Where tokens are configured, each \
                        request needs one; `viewer` may look, `operator` may also change things.",
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, OrderName)),
     modifiers(&Token),
 )]
 pub(super) struct Document;
@@ -128,6 +129,17 @@ pub(super) fn complete(document: &mut utoipa::openapi::OpenApi) {
                     let response = problem(description);
                     operation.responses.responses.insert(status.to_owned(), response);
                 }
+            }
+        }
+    }
+}
+
+/// Says that everything goes without a token, too.
+pub(super) fn make_tokens_optional(document: &mut utoipa::openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten() {
+            if role(operation).is_some() {
+                operation.security.get_or_insert_default().push(SecurityRequirement::default());
             }
         }
     }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::circuits::limit;
+use super::circuits::{after, limit};
 use super::extract::Params;
 use super::problem::Answer;
 use super::view::event::Event;
@@ -24,7 +24,6 @@ pub(super) struct Filter {
     /// Those after the one with this sequence number, oldest first; the newest if it is not given.
     after: Option<u64>,
     /// Only those of this circuit.
-    #[param(max_length = 1024)]
     circuit: Option<String>,
     /// How many at most.
     #[param(minimum = 1, maximum = 1_000, default = 1_000)]
@@ -33,6 +32,7 @@ pub(super) struct Filter {
 
 /// Events, oldest first.
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 pub(super) struct List {
     events: Vec<Event>,
     /// The sequence number of the newest event there is; 0 before the first.
@@ -49,11 +49,11 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<Filter>,
 ) -> Answer<Json<List>> {
-    let limit = limit(filter.limit, LISTED)?;
+    let (limit, after) = (limit(filter.limit, LISTED)?, after(filter.after)?);
     let bus = shared.registry.bus();
-    let kept = bus.after(filter.after.unwrap_or(0), usize::MAX);
+    let kept = bus.after(after.unwrap_or(0), usize::MAX);
     let last = bus.last();
-    let missed = match (filter.after, kept.first()) {
+    let missed = match (after, kept.first()) {
         (Some(after), Some(first)) => first.sequence - 1 - after.min(first.sequence - 1),
         _ => 0,
     };
@@ -61,7 +61,7 @@ pub(super) async fn list(
         filter.circuit.as_deref().is_none_or(|circuit| event.circuit.as_str() == circuit)
     };
     let events = kept.iter().filter(wanted);
-    let skip = match filter.after {
+    let skip = match after {
         Some(_) => 0,
         None => events.clone().count().saturating_sub(limit),
     };

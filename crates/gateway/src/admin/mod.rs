@@ -128,14 +128,17 @@ fn described() -> (Router<Arc<Shared>>, utoipa::openapi::OpenApi) {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    let (router, document) = described();
+    let (router, mut document) = described();
     let rules = doc::Rules::of(&document);
-    let text = document.to_json().unwrap_or_default();
+    let text = |document: &utoipa::openapi::OpenApi| document.to_json().unwrap_or_default().into();
+    let with_tokens = text(&document);
+    doc::make_tokens_optional(&mut document);
+    let described = Described { with_tokens, without: text(&document) };
     let guard = Arc::new(Guard { shared: Arc::clone(&shared), rules });
     router
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        .layer(Extension(Described(text.into())))
+        .layer(Extension(described))
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(shared)
 }

@@ -48,7 +48,7 @@ pub(super) struct NewSettings {
     #[schema(value_type = Object, example = json!({ "failure_threshold": 3, "window": "30s" }))]
     settings: Map<String, Value>,
     /// Why; one line.
-    #[schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$", nullable = false)]
+    #[schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     reason: Option<String>,
 }
 
@@ -125,12 +125,11 @@ fn tell(shared: &Shared, name: &str, headers: &HeaderMap, body: &NewSettings) ->
             format!("`{name}` has the settings of its family: change those of `{family}`.");
         return Err(Problem::conflict(detail));
     }
-    let tag = |config: &Config| tag(shared, name, config);
     let fits = |config: &Config| match headers.get(IF_MATCH).map(HeaderValue::to_str) {
         None => true,
         Some(Err(_)) => false,
         Some(Ok(wanted)) => {
-            let tag = tag(config);
+            let tag = tag(name, config);
             wanted.split(',').map(str::trim).any(|wanted| wanted == "*" || wanted == tag)
         }
     };
@@ -153,29 +152,21 @@ fn tell(shared: &Shared, name: &str, headers: &HeaderMap, body: &NewSettings) ->
 
 fn answer(shared: &Shared, name: &str) -> Response {
     let runtime = shared.runtime();
-    let body = view(shared, name, &runtime.config);
+    let body = CircuitSettings {
+        circuit: name.to_owned(),
+        settings: settings(name, &runtime.config).unwrap_or_default(),
+        told: shared.told(name).unwrap_or_else(|| json!({})),
+    };
     let mut response = Json(&body).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&tag_of(&body)) {
+    if let Ok(tag) = HeaderValue::from_str(&tag(name, &runtime.config)) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
 }
 
-fn view(shared: &Shared, name: &str, config: &Config) -> CircuitSettings {
-    CircuitSettings {
-        circuit: name.to_owned(),
-        settings: settings(name, config).unwrap_or_default(),
-        told: shared.told(name).unwrap_or_else(|| json!({})),
-    }
-}
-
-fn tag(shared: &Shared, name: &str, config: &Config) -> String {
-    tag_of(&CircuitSettings { told: json!({}), ..view(shared, name, config) })
-}
-
 /// Settings, and where they were said: who finds the same there decides on the same grounds.
-fn tag_of(body: &CircuitSettings) -> String {
-    let text = serde_json::to_vec(&(&body.circuit, &body.settings)).unwrap_or_default();
+fn tag(name: &str, config: &Config) -> String {
+    let text = serde_json::to_vec(&(name, settings(name, config))).unwrap_or_default();
     let digest: String =
         Sha256::digest(text).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{digest}\"")

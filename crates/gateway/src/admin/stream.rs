@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use utoipa::IntoParams;
 
+use super::circuits::after;
 use super::extract::Params;
 use super::problem::{Answer, Problem};
 use super::token::Caller;
@@ -90,9 +91,10 @@ pub(crate) async fn send_changes(shared: Arc<Shared>) {
         let now: Vec<Summary> = shared.registry.snapshots().iter().map(Summary::of).collect();
         let steady: HashMap<String, Summary> =
             now.iter().map(|circuit| (circuit.name.clone(), circuit.steady())).collect();
-        // Whoever came since the last look has had everything.
-        let before = sent.replace(steady);
-        let (Some(before), Some(steady)) = (before, &sent) else { continue };
+        // With the first subscriber all is news: what has changed between their snapshot and this
+        // first look cannot be told.
+        let before = sent.replace(steady).unwrap_or_default();
+        let Some(steady) = &sent else { continue };
         let is_news = |circuit: &&Summary| before.get(&circuit.name) != steady.get(&circuit.name);
         let circuits: Vec<&Summary> = now.iter().filter(is_news).take(CIRCUITS).collect();
         let gone: Vec<String> =
@@ -123,33 +125,18 @@ pub(super) async fn follow(
     Params(from): Params<From>,
     headers: HeaderMap,
 ) -> Answer<Response> {
+    let from = after(from.after)?;
     let place = Arc::clone(&shared.desk.stream.places).try_acquire_owned().map_err(|_| {
         let detail = format!("There are {SUBSCRIBERS} subscribers already; close one of them.");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(10)
     })?;
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let bus = shared.registry.bus();
-    // A number from before a restart says nothing about now.
-    let after = resumed.or(from.after).filter(|after| *after <= bus.last());
-    let events = bus.subscribe_after(after.unwrap_or(bus.last()));
-    let mut heartbeat = interval(HEARTBEAT);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    heartbeat.reset();
-    let frames = shared.desk.stream.frames.subscribe();
-    let mut feed =
-        Feed { events, frames, heartbeat, waiting: VecDeque::new(), caller, shared, _place: place };
-    let first = feed.snapshot();
-    let first = if after.is_none() { first.id(bus_position(&feed)) } else { first };
-    feed.waiting.push_back(first);
+    let feed = Feed::new(shared, caller, resumed.or(from), place);
     let frames = stream::unfold(feed, |mut feed| async move {
         let frame = feed.next().await?;
         Some((Ok::<_, Infallible>(frame), feed))
     });
     Ok(Sse::new(frames).into_response())
-}
-
-fn bus_position(feed: &Feed) -> String {
-    feed.shared.registry.bus().last().to_string()
 }
 
 /// One subscriber.
@@ -164,6 +151,33 @@ struct Feed {
 }
 
 impl Feed {
+    /// Begins after this event, if it is known where that is; else now.
+    fn new(
+        shared: Arc<Shared>,
+        caller: Caller,
+        after: Option<u64>,
+        place: OwnedSemaphorePermit,
+    ) -> Feed {
+        let bus = shared.registry.bus();
+        let last = bus.last();
+        // A number from before a restart says nothing about now.
+        let after = after.filter(|after| *after <= last);
+        let events = bus.subscribe_after(after.unwrap_or(last));
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heartbeat.reset();
+        let frames = shared.desk.stream.frames.subscribe();
+        let waiting = VecDeque::new();
+        let mut feed = Feed { events, frames, heartbeat, waiting, caller, shared, _place: place };
+        // Only where nothing is to be made up for: else what is would be skipped the next time.
+        let first = match after {
+            None => feed.snapshot().id(last.to_string()),
+            Some(_) => feed.snapshot(),
+        };
+        feed.waiting.push_back(first);
+        feed
+    }
+
     /// What comes next; nothing more when the caller's token no longer holds, or the gateway stops.
     async fn next(&mut self) -> Option<Frame> {
         if let Some(frame) = self.waiting.pop_front() {
@@ -206,4 +220,64 @@ impl Feed {
 fn data(frame: Frame, value: &impl Serialize) -> Frame {
     // Structs of texts and numbers can always be written.
     frame.data(serde_json::to_string(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use panelboard::event::Bus;
+    use panelboard::{Clock, Command, Registry};
+    use panelboard_config::{LoadOptions, load_bytes};
+
+    /// A subscriber of a gateway whose bus keeps four events.
+    fn feed(after: Option<u64>) -> Feed {
+        let loaded = load_bytes(&LoadOptions::default(), None, b"").unwrap();
+        let registry = Registry::with(&loaded.config, Clock::default(), Bus::with_capacity(4));
+        let shared = Arc::new(Shared::new(loaded, registry).unwrap());
+        let place = Arc::clone(&shared.desk.stream.places).try_acquire_owned().unwrap();
+        shared.registry.breaker("api");
+        Feed::new(shared, Caller::loopback(), after, place)
+    }
+
+    async fn next(feed: &mut Feed) -> String {
+        format!("{:?}", feed.next().await.expect("a frame"))
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_much_it_missed_and_gets_everything_anew() {
+        let mut feed = feed(None);
+        let api = feed.shared.registry.breaker("api");
+        for _ in 0..5 {
+            api.command(Command::Trip);
+            api.command(Command::Reset);
+        }
+        assert!(next(&mut feed).await.contains("event: snapshot"));
+        let lagged = next(&mut feed).await;
+        assert!(lagged.contains("event: lagged") && lagged.contains("missed"), "{lagged}");
+        assert!(lagged.contains(":6}"), "{lagged}");
+        assert!(next(&mut feed).await.contains("event: snapshot"));
+        for id in 7..=10 {
+            assert!(next(&mut feed).await.contains(&format!("id: {id}")));
+        }
+        for _ in 0..=BEHIND {
+            feed.shared.desk.stream.frames.send("{}".into()).unwrap();
+        }
+        assert!(next(&mut feed).await.contains("event: lagged"));
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_the_right_to_it() {
+        let mut feed = feed(None);
+        assert!(next(&mut feed).await.contains("event: snapshot"));
+        feed.caller = Caller { name: "gone".into(), ..Caller::loopback() };
+        feed.shared.registry.breaker("api").command(Command::Trip);
+        assert!(feed.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_broken() {
+        let mut feed = feed(Some(99));
+        assert!(next(&mut feed).await.contains("id: 0"), "from before a restart");
+        assert!(next(&mut feed).await.contains("event: heartbeat"));
+    }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::audit::Entry;
-use super::circuits::limit;
+use super::circuits::{after, limit};
 use super::extract::Params;
 use super::problem::{Answer, Problem};
 use crate::health;
@@ -51,6 +51,7 @@ pub(super) struct Filter {
 
 /// Entries of the audit log, oldest first.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AuditLog)]
 pub(super) struct Log {
     entries: Vec<Entry>,
     /// The number of the newest entry there is; 0 before the first.
@@ -59,7 +60,12 @@ pub(super) struct Log {
 
 /// The document, as it is served.
 #[derive(Clone)]
-pub(super) struct Described(pub(super) Bytes);
+pub(super) struct Described {
+    /// Where tokens are asked for.
+    pub(super) with_tokens: Bytes,
+    /// Where they are not.
+    pub(super) without: Bytes,
+}
 
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()),
@@ -139,7 +145,7 @@ pub(super) async fn audit(
     Params(filter): Params<Filter>,
 ) -> Answer<Json<Log>> {
     let audit = &shared.desk.audit;
-    let entries = audit.entries(filter.after, limit(filter.limit, LISTED)?);
+    let entries = audit.entries(after(filter.after)?, limit(filter.limit, LISTED)?);
     Ok(Json(Log { entries, last: audit.last() }))
 }
 
@@ -147,6 +153,13 @@ pub(super) async fn audit(
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "meta",
     security(("token" = ["viewer"])),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(super) async fn openapi(Extension(Described(text)): Extension<Described>) -> Response {
+pub(super) async fn openapi(
+    State(shared): State<Arc<Shared>>,
+    Extension(described): Extension<Described>,
+) -> Response {
+    let text = match shared.desk.tokens().is_empty() {
+        true => described.without,
+        false => described.with_tokens,
+    };
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -19,7 +19,7 @@ pub(super) fn timestamp(at: SystemTime) -> String {
 
 /// An enum of the library under the names it has there.
 macro_rules! names {
-    ($(#[doc = $doc:literal])+ $name:ident from $from:ty { $($variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[doc = $doc:literal])+ $name:ident from $from:ty { $($variant:ident = $word:tt),+ $(,)? }) => {
         $(#[doc = $doc])+
         #[derive(Copy, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema, Debug)]
         pub(crate) enum $name {
