@@ -15,15 +15,13 @@ key = [\"model\"]
 
 /// Runs schemathesis with all of its checks on every operation that can end.
 fn hold(gateway: &Gateway, token: Option<&str>) {
-    let python = python();
-    let schemathesis = python.with_file_name("schemathesis");
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(schemathesis);
+    let mut command = Command::new(python());
     command
         .current_dir(&directory)
         .env_clear()
         .env("NO_PROXY", "*")
-        .arg("run")
+        .args(["-m", "schemathesis.cli", "run"])
         .arg(format!("{}/api/v1/openapi.json", gateway.admin_url()))
         // A stream has no end.
         .args(["--exclude-path", "/api/v1/stream"])
