@@ -233,6 +233,7 @@ fn orders_that_cannot_be_are_refused_with_a_reason() {
         ("explode", "{}", 404, "There is no order `explode`: use force-open"),
         ("observe", r#"{"reasn":"x"}"#, 422, "unknown field `reasn`"),
         ("observe", r#"{"reason":5}"#, 422, "expected a string"),
+        ("observe", "[null, null]", 422, "a list, but must be an object"),
         ("observe", r#"{"reason""#, 400, "EOF while parsing"),
         ("observe", "reason=x", 400, "line 1 column 1"),
         ("observe", "", 400, "EOF while parsing"),

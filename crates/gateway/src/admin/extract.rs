@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use bytes::Bytes;
+use http::StatusCode;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -42,7 +44,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
-        match Json::from_request(request, state).await {
+        let bytes = match Bytes::from_request(request, state).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(*Problem::new(error.status(), error.body_text())),
+        };
+        // Our reader would take a list for the fields of an object, in order.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            let detail = "The body is a list, but must be an object.";
+            return Err(*Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
+        match Json::from_bytes(&bytes) {
             Ok(Json(body)) => Ok(Body(body)),
             Err(error) => Err(*Problem::new(error.status(), error.body_text())),
         }

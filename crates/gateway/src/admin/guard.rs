@@ -144,8 +144,8 @@ impl Guard {
         let peer = peer.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         if let Some(wait) = desk.failures.wait(peer) {
             let detail = "Too many wrong tokens came from this address; wait a little.";
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
-                .after(wait.as_secs_f64().ceil() as u64));
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).after(seconds));
         }
         tokens.find(presented).ok_or_else(|| {
             desk.failures.note(peer);

@@ -32,6 +32,10 @@ pub(crate) struct Problem {
 /// What handlers answer.
 pub(super) type Answer<T> = Result<T, Box<Problem>>;
 
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "as results carry it: large errors make them large"
+)]
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Box<Problem> {
         let title = status.canonical_reason().unwrap_or("Error");

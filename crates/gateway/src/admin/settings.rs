@@ -23,7 +23,7 @@ use super::circuits::{find, reason};
 use super::extract::{Body, Named};
 use super::guard::Done;
 use super::problem::{Answer, Problem};
-use super::token::Caller;
+use super::token::{Caller, hex};
 use super::view::circuit::{Setting, settings};
 use super::view::config::Finding;
 use crate::shared::{Shared, TellError};
@@ -167,7 +167,5 @@ fn answer(shared: &Shared, name: &str) -> Response {
 /// Settings, and where they were said: who finds the same there decides on the same grounds.
 fn tag(name: &str, config: &Config) -> String {
     let text = serde_json::to_vec(&(name, settings(name, config))).unwrap_or_default();
-    let digest: String =
-        Sha256::digest(text).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digest}\"")
+    format!("\"{}\"", hex(&Sha256::digest(text)[..12]))
 }

@@ -143,7 +143,7 @@ fn make(path: &Path) -> io::Result<String> {
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut random = [0; 32];
     getrandom::fill(&mut random)?;
-    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = hex(&random);
     let written = writeln!(file, "{token}").and_then(|()| file.sync_all());
     if let Err(error) = written {
         // Half a token would be taken for a whole one by the next start.
@@ -151,6 +151,15 @@ fn make(path: &Path) -> io::Result<String> {
         return Err(error);
     }
     Ok(token)
+}
+
+/// Bytes as two digits each.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 fn read(path: &Path) -> Result<String, TokenError> {

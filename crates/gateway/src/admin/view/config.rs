@@ -16,10 +16,8 @@ use super::circuit::{Setting, settings};
 pub(crate) struct Running {
     /// The file; `null` for the built-in defaults.
     path: Option<String>,
-    enabled: bool,
-    expose_health_endpoint: bool,
-    log_circuit_changes: bool,
-    metrics_enabled: bool,
+    /// The switches of `[circuit_breaker]`.
+    switches: BTreeMap<&'static str, bool>,
     circuits: BTreeMap<String, CircuitConfig>,
     upstreams: BTreeMap<String, UpstreamConfig>,
     /// In the order in which they are asked.
@@ -140,10 +138,12 @@ impl Running {
             |(name, upstream): (&String, &Upstream)| (name.clone(), UpstreamConfig::of(upstream));
         Running {
             path,
-            enabled,
-            expose_health_endpoint,
-            log_circuit_changes,
-            metrics_enabled,
+            switches: BTreeMap::from([
+                ("enabled", enabled),
+                ("expose_health_endpoint", expose_health_endpoint),
+                ("log_circuit_changes", log_circuit_changes),
+                ("metrics_enabled", metrics_enabled),
+            ]),
             circuits: config.circuits().iter().map(circuit).collect(),
             upstreams: config.upstreams().iter().map(upstream).collect(),
             routes: config.routes().iter().map(RouteConfig::of).collect(),
