@@ -44,6 +44,7 @@ mod describe;
 mod diagnostic;
 mod diff;
 mod effective;
+pub mod forecast;
 mod given;
 mod kinds;
 mod load;
