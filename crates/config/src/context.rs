@@ -16,6 +16,8 @@ const QUOTED: usize = 48;
 pub(crate) struct Context {
     sources: Vec<Source>,
     problems: Vec<Problem>,
+    /// What is not to be reported.
+    allowed: Vec<Code>,
     /// How many of each severity were reported, kept or not.
     counts: [usize; 3],
     path: Vec<String>,
@@ -54,6 +56,11 @@ impl Context {
 
     pub(crate) fn source(&self, id: SourceId) -> &Source {
         &self.sources[id.index()]
+    }
+
+    /// Whether there is such a text; defaults come from none.
+    pub(crate) fn has_source(&self, id: SourceId) -> bool {
+        id.index() < self.sources.len()
     }
 
     /// Never shows what stands at `span`.
@@ -126,7 +133,13 @@ impl Context {
         self.partial = true;
     }
 
-    pub(crate) fn into_diagnostics(self) -> Diagnostics {
+    /// Says nothing of findings with these codes.
+    pub(crate) fn allow(&mut self, codes: &[Code]) {
+        self.allowed.extend(codes);
+    }
+
+    pub(crate) fn into_diagnostics(mut self) -> Diagnostics {
+        self.problems.retain(|problem| !self.allowed.contains(&problem.code()));
         Diagnostics::collect(self.problems, self.sources)
     }
 

@@ -47,6 +47,8 @@ mod effective;
 pub mod forecast;
 mod given;
 mod kinds;
+mod lint;
+mod listing;
 mod load;
 mod model;
 mod overlay;
@@ -64,12 +66,13 @@ pub use describe::suggest::nearest;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity, error_reference_markdown};
 pub use diff::{Change, Edit, diff};
 pub use given::duration_from_json;
-pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes};
+pub use listing::{Difference, Listed, Listing, View, compare, list};
+pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes, load_list};
 pub use model::{
-    Admin, Auth, BaseUrl, CertificateFiles, Circuit, Config, Fallback, Gateway, HostPattern, Http2,
-    Http2Limits, KeyPart, Layer, Listener, ListenerTls, Origin, Origins, PathPattern, Place, Role,
-    Route, RouteFallback, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets, Switches,
-    Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls,
+    Admin, Auth, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
+    HostPattern, Http2, Http2Limits, KeyPart, Layer, Listener, ListenerTls, Origin, Origins,
+    PathPattern, Place, Role, Route, RouteFallback, Scheme, Secret, SecretError, SecretReader,
+    SecretRef, Secrets, Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

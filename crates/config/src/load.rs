@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::check::{Checked, Input, check};
 use crate::diagnostic::problem::Problem;
 use crate::diagnostic::{Diagnostics, codes};
+use crate::listing::{Listing, View, list};
 use crate::model::{Config, SecretReader, Secrets};
 use crate::source::{MAX_BYTES, Source, SourceId, decode};
 use crate::watch::FileWatch;
@@ -26,6 +27,9 @@ pub struct LoadOptions {
     pub environment: Vec<(String, String)>,
     /// Settings from the command line: `circuits.llm.timeout` and `45s`.
     pub options: Vec<(String, String)>,
+    /// The environment whose `[env.NAME]` is laid over the file; `PANELBOARD_ENV` of the
+    /// `environment`, if it is not given.
+    pub env: Option<String>,
     /// Whether to read the secrets as well: to run, yes; to check, not everywhere they are known.
     pub secrets: bool,
 }
@@ -44,6 +48,7 @@ pub struct Loaded {
     /// What was laid over the file: our variables, and the command line.
     variables: Vec<(String, String)>,
     options: Vec<(String, String)>,
+    env: Option<String>,
 }
 
 impl Loaded {
@@ -62,6 +67,9 @@ impl Loaded {
         }
         for (circuit, json) in requests {
             input = input.request(circuit.as_str(), json.as_str());
+        }
+        if let Some(env) = &self.env {
+            input = input.env(env);
         }
         let (config, _, _) = check(input).into_result()?;
         Ok(config.with_files_at(&self.resolve(Path::new(""))))
@@ -89,6 +97,7 @@ impl fmt::Debug for LoadOptions {
             .field("directory", &self.directory)
             .field("environment", &format_args!("{} of them", self.environment.len()))
             .field("options", &options)
+            .field("env", &self.env)
             .field("secrets", &self.secrets)
             .finish()
     }
@@ -174,13 +183,7 @@ pub fn load_bytes(
 ) -> Result<Loaded, Diagnostics> {
     let base = path.and_then(Path::parent).unwrap_or(&options.directory).to_owned();
     let reader = ProcessSecrets { environment: &options.environment, base };
-    let mut input = Input::new().environment(options.environment.iter().cloned());
-    if let Some(path) = path {
-        input = input.file(Source::decode(&path.to_string_lossy(), content)?);
-    }
-    for (key, value) in &options.options {
-        input = input.option(key, value);
-    }
+    let mut input = input(options, path, content)?;
     if options.secrets {
         input = input.secrets(&reader);
     }
@@ -194,6 +197,7 @@ pub fn load_bytes(
             content: content.to_owned(),
             variables: ours(&options.environment),
             options: options.options.clone(),
+            env: options.env.clone(),
         }),
         None => Err(diagnostics),
     }
@@ -203,6 +207,40 @@ pub fn load_bytes(
 /// longer than they are needed.
 fn ours(environment: &[(String, String)]) -> Vec<(String, String)> {
     environment.iter().filter(|(name, _)| name.starts_with("PANELBOARD_")).cloned().collect()
+}
+
+/// Lists what [`load`] would load, value by value. Secrets are not read.
+///
+/// # Errors
+/// Everything that is wrong with it, if something is.
+pub fn load_list(options: &LoadOptions, view: View) -> Result<Listing, Diagnostics> {
+    let mut notes = Vec::new();
+    let (path, content) = match &options.file {
+        Some(path) => (Some(path.clone()), read(path)?),
+        None => find(&options.directory, &mut notes)?,
+    };
+    let mut listing = list(input(options, path.as_deref(), &content)?, view)?;
+    listing.diagnostics.prepend(notes);
+    Ok(listing)
+}
+
+/// What is to be checked; secrets are left out.
+fn input<'a>(
+    options: &LoadOptions,
+    path: Option<&Path>,
+    content: &[u8],
+) -> Result<Input<'a>, Diagnostics> {
+    let mut input = Input::new().environment(options.environment.iter().cloned());
+    if let Some(path) = path {
+        input = input.file(Source::decode(&path.to_string_lossy(), content)?);
+    }
+    for (key, value) in &options.options {
+        input = input.option(key, value);
+    }
+    if let Some(env) = &options.env {
+        input = input.env(env);
+    }
+    Ok(input)
 }
 
 impl Source {

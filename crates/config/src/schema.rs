@@ -10,7 +10,9 @@ use crate::sections::{LATER, ROOT};
 /// The schemas of the tables met so far.
 #[derive(Default)]
 pub(crate) struct Definitions {
-    done: BTreeMap<&'static str, Json>,
+    done: BTreeMap<String, Json>,
+    /// Whether what is described is part of a file, which need not have what the whole must.
+    partial: bool,
 }
 
 /// The schema that editors check configuration files against, in draft 7, which those for TOML
@@ -18,7 +20,7 @@ pub(crate) struct Definitions {
 /// leaves to `panelboard check`.
 pub fn json_schema() -> Json {
     let mut definitions = Definitions::default();
-    let mut schema = definitions.table(ROOT);
+    let mut schema = definitions.table(ROOT, None);
     // The file may be somebody's larger configuration.
     schema["additionalProperties"] = json!(true);
     if let Some(properties) = schema["properties"].as_object_mut() {
@@ -36,12 +38,30 @@ pub fn json_schema() -> Json {
 impl Definitions {
     /// A reference to the schema of `table`.
     pub(crate) fn reference(&mut self, table: &'static Table) -> Json {
-        if !self.done.contains_key(table.id) {
-            self.done.insert(table.id, Json::Null);
-            let schema = self.table(table);
-            self.done.insert(table.id, schema);
+        let id = if self.partial && must_have(table) {
+            format!("part_of_{}", table.id)
+        } else {
+            table.id.to_owned()
+        };
+        self.define(&id, table, None);
+        json!({ "$ref": format!("#/definitions/{id}") })
+    }
+
+    /// A reference to the schema of any part of `table`, but for this key.
+    pub(crate) fn part_of(&mut self, table: &'static Table, without: &str) -> Json {
+        let id = format!("part_of_{}", table.id);
+        let before = std::mem::replace(&mut self.partial, true);
+        self.define(&id, table, Some(without));
+        self.partial = before;
+        json!({ "$ref": format!("#/definitions/{id}") })
+    }
+
+    fn define(&mut self, id: &str, table: &'static Table, without: Option<&str>) {
+        if !self.done.contains_key(id) {
+            self.done.insert(id.to_owned(), Json::Null);
+            let schema = self.table(table, without);
+            self.done.insert(id.to_owned(), schema);
         }
-        json!({ "$ref": format!("#/definitions/{}", table.id) })
     }
 
     /// The schema of `table` and of the bare value that may stand in its place.
@@ -53,7 +73,7 @@ impl Definitions {
         }
     }
 
-    fn table(&mut self, table: &'static Table) -> Json {
+    fn table(&mut self, table: &'static Table, without: Option<&str>) -> Json {
         let mut properties = Map::new();
         properties.insert(
             String::from("comment"),
@@ -63,7 +83,7 @@ impl Definitions {
             String::from("$schema"),
             json!({ "description": "Where editors find this schema." }),
         );
-        for field in table.all_fields() {
+        for field in table.all_fields().filter(|field| Some(field.name) != without) {
             properties.insert(field.name.to_owned(), self.property(field));
         }
         for old in table.all_old() {
@@ -72,7 +92,7 @@ impl Definitions {
         }
         let required: Vec<&str> = table
             .all_fields()
-            .filter(|field| field.presence == Presence::Required)
+            .filter(|field| field.presence == Presence::Required && !self.partial)
             .map(|field| field.name)
             .collect();
         let mut schema = json!({
@@ -137,6 +157,12 @@ impl Definitions {
         });
         schema
     }
+}
+
+/// Whether this table, or one below it, cannot do without some key.
+fn must_have(table: &'static Table) -> bool {
+    let required = |field: &Field| field.presence == Presence::Required;
+    table.family().into_iter().any(|table| table.fields.iter().any(required))
 }
 
 /// The field at the end of `path`, below `table`.

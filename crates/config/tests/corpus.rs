@@ -35,6 +35,18 @@ fn every_malformed_file_is_explained() {
     });
 }
 
+/// Files that can run, and what is said of them all the same.
+#[test]
+fn every_doubtful_file_is_explained() {
+    insta::glob!("lints/*", |path| {
+        let found = diagnostics(path);
+        assert!(!found.has_errors(), "{}: {found}", path.display());
+        let allowed = path.file_stem().is_some_and(|stem| stem == "everything_allowed");
+        assert_eq!(found.is_empty(), allowed, "{}", path.display());
+        insta::assert_snapshot!(found.render(STYLE));
+    });
+}
+
 #[test]
 fn no_secret_of_the_corpus_is_shown_in_any_format() {
     for path in files("corpus") {
@@ -70,7 +82,7 @@ fn positions_are_those_of_the_text() {
 fn every_code_is_produced() {
     let mut produced: BTreeSet<Code> = BTreeSet::new();
     let mut note = |found: Diagnostics| produced.extend(found.iter().map(Diagnostic::code));
-    for path in files("corpus") {
+    for path in files("corpus").into_iter().chain(files("lints")) {
         note(diagnostics(&path));
     }
     let gateway = std::fs::read_to_string(files("good")[2].with_file_name("gateway.toml")).unwrap();
@@ -81,6 +93,7 @@ fn every_code_is_produced() {
     note(variable("PANELBOARD__GATEWAY__LISTNE", "127.0.0.1:1"));
     note(variable("PANELBOARD__CIRCUITS__LLM", "x"));
     note(variable("PANELBOARD_GATEWAY__LISTEN", "127.0.0.1:1"));
+    note(variable("PANELBOARD_ENV", "none"));
     let twice = [
         (String::from("PANELBOARD__ENABLED"), String::from("true")),
         (String::from("PANELBOARD__CIRCUIT_BREAKER__ENABLED"), String::from("true")),

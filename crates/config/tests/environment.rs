@@ -30,6 +30,8 @@ upstream = "ollama"
 
 [fallbacks.busy]
 message = "Busy."
+
+[env.staging]
 "#;
 
 fn with(variables: &[(&str, &str)]) -> Checked {
@@ -68,7 +70,7 @@ fn every_sort_of_key_can_be_set() {
         ("PATH", "/bin"),
     ]);
     let config = checked.config.as_ref().unwrap_or_else(|| panic!("{}", told(&checked)));
-    assert!(checked.diagnostics.is_empty(), "{}", told(&checked));
+    assert!(!checked.diagnostics.has_errors(), "{}", told(&checked));
     assert!(!config.switches().enabled && !config.switches().metrics_enabled);
     let llm = config.circuit("llm").unwrap().settings;
     assert_eq!(llm.timeout(), Some(Duration::from_secs(45)));
@@ -196,4 +198,101 @@ fn the_command_line_names_keys_with_dots() {
             .option("", "x"),
     );
     insta::assert_snapshot!(told(&checked));
+}
+
+const LAYERED: &str = r#"
+[circuit_breaker.circuits.llm]
+timeout = "5s"
+failure_threshold = 3
+
+[upstreams.a]
+url = "https://a.example.com"
+api_key = { env = "A_KEY" }
+
+[[routes]]
+upstream = "a"
+
+[env.staging.circuit_breaker.circuits.llm]
+timeout = "6s"
+
+[env.staging.circuit_breaker.circuits.extra]
+failure_threshold = 9
+
+[env.staging.upstreams.a]
+url = "https://staging.example.com"
+auth = { value = { env = "STAGING_KEY" } }
+
+[[env.staging.routes]]
+path = "/only"
+upstream = "a"
+
+[env.test.gateway]
+listen = "127.0.0.1:1"
+"#;
+
+fn in_environment(option: Option<&str>, variables: &[(&str, &str)]) -> Checked {
+    let environment = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    let input = Input::new().file(Source::new("panelboard.toml", LAYERED)).environment(environment);
+    check(match option {
+        Some(name) => input.env(name),
+        None => input,
+    })
+}
+
+#[test]
+fn a_part_for_one_environment_is_laid_over_the_file() {
+    let base = in_environment(None, &[]).config.unwrap();
+    assert_eq!(base.settings("llm").timeout(), Some(Duration::from_secs(5)));
+    assert!(base.circuit("extra").is_none());
+
+    let staging = in_environment(Some("staging"), &[]).config.unwrap();
+    assert_eq!(staging.settings("llm").timeout(), Some(Duration::from_secs(6)));
+    assert_eq!(staging.settings("llm").failure_threshold(), Some(3), "tables are joined");
+    assert_eq!(staging.settings("extra").failure_threshold(), Some(9));
+    assert_eq!(staging.upstreams()["a"].url.host(), "staging.example.com");
+    assert!(staging.upstreams()["a"].auth.is_some(), "`auth` takes the place of `api_key`");
+    assert_eq!(staging.routes().len(), 1, "lists are replaced");
+    assert_eq!(staging.routes()[0].name, "/only");
+    let origin = staging.circuit("llm").unwrap().origins.get("timeout");
+    assert_eq!(origin.to_string(), "panelboard.toml:14");
+}
+
+#[test]
+fn the_command_line_chooses_before_the_variable_and_variables_set_over_the_part() {
+    let by_variable = in_environment(None, &[("PANELBOARD_ENV", "test")]).config.unwrap();
+    assert_eq!(by_variable.gateway().listen[0].address.port(), 1);
+    let both = in_environment(Some("staging"), &[("PANELBOARD_ENV", "test")]).config.unwrap();
+    assert_eq!(both.routes()[0].name, "/only");
+    let none = in_environment(None, &[("PANELBOARD_ENV", "")]).config.unwrap();
+    assert_eq!(none, in_environment(None, &[]).config.unwrap());
+    let set = [("PANELBOARD__CIRCUITS__EXTRA__TIMEOUT", "2s"), ("PANELBOARD_ENV", "staging")];
+    let set = in_environment(None, &set).config.unwrap();
+    assert_eq!(set.settings("extra").timeout(), Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn an_unknown_environment_is_an_error_that_names_those_there_are() {
+    let by_option = in_environment(Some("stagin"), &[]);
+    assert!(by_option.config.is_none());
+    assert!(told(&by_option).contains("did you mean `staging`?"), "{}", told(&by_option));
+    let by_variable = in_environment(None, &[("PANELBOARD_ENV", "live")]);
+    assert!(told(&by_variable).contains("the file has staging, test"), "{}", told(&by_variable));
+    let without = check(Input::new().env("staging"));
+    assert!(told(&without).contains("no [env.NAME]"), "{}", told(&without));
+    let inside = with(&[("PANELBOARD__ENV__STAGING__GATEWAY__LISTEN", "127.0.0.1:1")]);
+    assert!(told(&inside).contains("PANELBOARD_ENV chooses one"), "{}", told(&inside));
+}
+
+/// What other programs call `env` and `check` is theirs.
+#[test]
+fn sections_of_other_programs_with_our_names_are_left_alone() {
+    for text in [
+        r#"{ "env": "production", "check": true, "circuit_breaker": {} }"#,
+        r#"{ "env": { "production": { "debug": false } }, "check": { "url": "/" } }"#,
+    ] {
+        let checked = check(Input::new().file(Source::new("app.json", text)));
+        assert!(checked.config.is_some(), "{}", told(&checked));
+    }
+    let ours = check(Input::new().file(Source::new("panelboard.json", r#"{ "env": "live" }"#)));
+    assert!(told(&ours).contains("use --env or PANELBOARD_ENV"), "{}", told(&ours));
 }

@@ -10,7 +10,7 @@ use super::fallbacks;
 use super::layers::{Laid, Sheet, lay};
 use super::patterns::check_patterns;
 use super::upstreams;
-use crate::context::{Context, Named, key_text, shorten};
+use crate::context::{At, Context, Named, key_text, shorten};
 use crate::describe::suggest::nearest;
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
@@ -26,6 +26,18 @@ pub(super) struct Circuits {
     pub(super) built: BTreeMap<String, Circuit>,
     /// A circuit that says nothing.
     pub(super) defaults: Circuit,
+    /// What each breaker runs on, and where that was said.
+    pub(super) laid: Vec<LaidOut>,
+}
+
+/// The settings of a circuit, or of some members of its family, and where each of them was said.
+pub(crate) struct LaidOut {
+    /// What to call them in messages: `circuits.llm`.
+    pub(crate) subject: String,
+    pub(crate) circuit: String,
+    pub(crate) name_span: Span,
+    pub(crate) settings: Settings,
+    pub(crate) places: BTreeMap<&'static str, Span>,
 }
 
 pub(super) fn build(
@@ -40,6 +52,7 @@ pub(super) fn build(
         base: base_sheets(switches),
         told: HashSet::new(),
         upstreams: upstreams::named(keys).iter().map(|entry| entry.name.as_str()).collect(),
+        laid: Vec::new(),
     };
     let defaults = builder.defaults(cx);
     let mut built = BTreeMap::new();
@@ -53,7 +66,7 @@ pub(super) fn build(
         }
         built.insert(entry.name.clone(), circuit);
     }
-    Circuits { built, defaults }
+    Circuits { built, defaults, laid: builder.laid }
 }
 
 /// What lies under every circuit.
@@ -70,13 +83,14 @@ struct Builder<'k> {
     /// Contradictions that were reported: circuits inherit them from each other.
     told: HashSet<(Span, Option<Span>)>,
     upstreams: Vec<&'k str>,
+    laid: Vec<LaidOut>,
 }
 
 impl<'k> Builder<'k> {
     fn defaults(&mut self, cx: &mut Context) -> Circuit {
         let sheets = self.base.clone();
         let laid = lay(sheets.iter(), cx);
-        let (settings, origins) = self.settle(laid, "defaults", Span::NOWHERE, cx);
+        let (settings, origins, _) = self.settle(laid, "defaults", Span::NOWHERE, cx);
         Circuit {
             settings,
             origins,
@@ -85,6 +99,8 @@ impl<'k> Builder<'k> {
             max_keys: super::unwritten::<CircuitKeys>().max_keys.value,
             fallback: None,
             depends_on: Vec::new(),
+            expected_rate: None,
+            expected_error_rate: None,
         }
     }
 
@@ -93,7 +109,14 @@ impl<'k> Builder<'k> {
         let sheets: Vec<Sheet> = self.sheets(&chain);
         let subject = format!("circuits.{}", key_text(&entry.name));
         let laid = lay(sheets.iter(), cx);
-        let (settings, origins) = self.settle(laid, &subject, entry.name_span, cx);
+        let (settings, origins, places) = self.settle(laid, &subject, entry.name_span, cx);
+        self.laid.push(LaidOut {
+            subject,
+            circuit: entry.name.clone(),
+            name_span: entry.name_span,
+            settings,
+            places,
+        });
 
         let key: Vec<KeyPart> = chain
             .iter()
@@ -112,7 +135,20 @@ impl<'k> Builder<'k> {
         let depends_on = depends_on.map_or_else(Vec::new, |list| {
             list.value.iter().map(|name| name.value.clone()).collect()
         });
-        Circuit { settings, origins, key, keys, max_keys, fallback, depends_on }
+        let expected = |key: fn(&CircuitKeys) -> Option<&At<f64>>| {
+            chain.iter().find_map(|link| key(&link.value)).map(|at| at.value)
+        };
+        Circuit {
+            settings,
+            origins,
+            key,
+            keys,
+            max_keys,
+            fallback,
+            depends_on,
+            expected_rate: expected(|keys| keys.expected_rate.as_ref()),
+            expected_error_rate: expected(|keys| keys.expected_error_rate.as_ref()),
+        }
     }
 
     /// The circuit, the one it extends, and so on.
@@ -198,7 +234,14 @@ impl<'k> Builder<'k> {
             let laid = lay(std::iter::once(&top).chain(sheets), cx);
             let subject =
                 format!("circuits.{}.keys.{}", key_text(&entry.name), key_text(&rule.name));
-            let (settings, _) = self.settle(laid, &subject, rule.name_span, cx);
+            let (settings, _, places) = self.settle(laid, &subject, rule.name_span, cx);
+            self.laid.push(LaidOut {
+                subject,
+                circuit: entry.name.clone(),
+                name_span: rule.name_span,
+                settings,
+                places,
+            });
             rules.push(KeyRule { pattern: rule.name.clone(), settings });
         }
         rules
@@ -211,7 +254,7 @@ impl<'k> Builder<'k> {
         subject: &str,
         fallback_span: Span,
         cx: &mut Context,
-    ) -> (Settings, Origins) {
+    ) -> (Settings, Origins, BTreeMap<&'static str, Span>) {
         let settings = laid.result.unwrap_or_else(|error| {
             let place = |key: &str| laid.places.get(key).copied().filter(|span| !span.is_nowhere());
             let field = place(error.field());
@@ -245,7 +288,7 @@ impl<'k> Builder<'k> {
             }
             Settings::default()
         });
-        (settings, laid.origins)
+        (settings, laid.origins, laid.places)
     }
 
     fn names(&self) -> impl Iterator<Item = &'k str> + '_ {

@@ -8,9 +8,10 @@ use panelboard_core::{Mode, Settings, SettingsBuilder, SettingsError, presets};
 use crate::context::{At, Context};
 use crate::effective::said_by;
 use crate::kinds::JitterValue;
-use crate::model::{Layer, Origin, Origins, Place};
+use crate::listing::origin;
+use crate::model::{Layer, Origins};
 use crate::sections::{SequentialKeys, SettingsKeys};
-use crate::source::{Medium, Span};
+use crate::source::Span;
 
 /// One layer: what it says, and where.
 #[derive(Clone)]
@@ -143,21 +144,4 @@ pub(super) fn lay<'s>(
         }
     }
     Laid { result: builder.build(), origins, places }
-}
-
-fn origin(layer: &Layer, span: Span, cx: &Context) -> Origin {
-    let place = (!span.is_nowhere()).then(|| {
-        let source = cx.source(span.source);
-        let name = Arc::from(source.setting_name().unwrap_or(source.name()));
-        match source.medium() {
-            Medium::File => {
-                let position = source.position(span.start);
-                Place::File { name, line: position.line, column: position.column }
-            }
-            Medium::Variable => Place::Variable(name),
-            Medium::Option => Place::Option(name),
-            Medium::Request => Place::Admin,
-        }
-    });
-    Origin { layer: layer.clone(), place }
 }

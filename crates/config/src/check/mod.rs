@@ -2,6 +2,7 @@
 
 mod circuits;
 mod dependencies;
+mod environments;
 mod fallbacks;
 mod gateway;
 mod layers;
@@ -13,13 +14,16 @@ mod tls;
 mod tokens;
 mod upstreams;
 
+pub(crate) use circuits::LaidOut;
+
 use crate::conceal::{conceal, conceal_text};
-use crate::context::Context;
+use crate::context::{At, Context};
 use crate::describe::{Keys, TableReader, modernise};
 use crate::diagnostic::problem::Problem;
 use crate::diagnostic::{Diagnostics, codes};
-use crate::model::{Config, Parts, SecretReader, Secrets, Switches};
-use crate::overlay::{apply_options, apply_requests, apply_variables};
+use crate::lint;
+use crate::model::{Checks, Config, Parts, SecretReader, Secrets, Switches};
+use crate::overlay::{apply_options, apply_requests, apply_variables, lay_over};
 use crate::sections::{ROOT, RootKeys, SwitchKeys};
 use crate::source::{MAX_BYTES, Source, Span};
 use crate::syntax::{Table, parse};
@@ -32,6 +36,7 @@ pub struct Input<'a> {
     environment: Vec<(String, String)>,
     options: Vec<(String, String)>,
     requests: Vec<(String, String)>,
+    env: Option<String>,
     secrets: Option<&'a dyn SecretReader>,
 }
 
@@ -87,6 +92,14 @@ impl<'a> Input<'a> {
         self
     }
 
+    /// The environment whose part of the file counts, instead of the one that `PANELBOARD_ENV`
+    /// names.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>) -> Input<'a> {
+        self.env = Some(name.into());
+        self
+    }
+
     /// Reads the secrets, too; those that cannot be read are errors.
     #[must_use]
     pub fn secrets(mut self, reader: &'a dyn SecretReader) -> Input<'a> {
@@ -112,18 +125,39 @@ impl Checked {
 
 /// Checks a configuration: file, environment and command line together.
 pub fn check(input: Input<'_>) -> Checked {
+    let (checked, cx, _) = run(input);
+    Checked { diagnostics: cx.into_diagnostics(), ..checked }
+}
+
+/// [`check`], with the findings still to come from the context, and the tree that was checked.
+pub(crate) fn run(input: Input<'_>) -> (Checked, Context, Table) {
     let mut cx = Context::default();
     let mut tree = match input.source {
         Some(source) => read_source(source, &mut cx),
         None => Table::default(),
     };
+    let environments = environments::take(&mut tree, &mut cx);
+    let chosen =
+        environments::choose(&environments, input.env.as_deref(), &input.environment, &mut cx);
+    let mut part = None;
+    for (i, environment) in environments.into_iter().enumerate() {
+        if Some(i) == chosen {
+            part = Some(environment.part);
+        } else {
+            // A mistake in there is found today, not on the day that it is needed.
+            let mut tree = tree.clone();
+            lay_over(&mut tree, environment.part, Some(ROOT));
+            judge(&tree, &mut cx);
+        }
+    }
+    if let Some(part) = part {
+        lay_over(&mut tree, part, Some(ROOT));
+    }
     apply_variables(&mut tree, input.environment, &mut cx);
     apply_options(&mut tree, input.options, &mut cx);
     apply_requests(&mut tree, input.requests, &mut cx);
 
-    let keys: RootKeys = TableReader::read(&tree, Span::NOWHERE, &mut cx);
-    // What part of a file lacks says nothing about the whole.
-    let parts = if cx.is_partial() { None } else { Some(build(&keys, &mut cx)) };
+    let (keys, parts) = judge(&tree, &mut cx);
     let secrets = match input.secrets {
         Some(reader) => {
             let mut secrets = upstreams::resolve_secrets(&keys, reader, &mut cx);
@@ -132,8 +166,27 @@ pub fn check(input: Input<'_>) -> Checked {
         }
         None => Secrets::default(),
     };
+    if let Some(parts) = &parts {
+        cx.allow(&parts.checks.allow);
+    }
     let config = parts.filter(|_| !cx.has_errors()).map(Config::new);
-    Checked { config, secrets, diagnostics: cx.into_diagnostics() }
+    (Checked { config, secrets, diagnostics: Diagnostics::default() }, cx, tree)
+}
+
+/// Reads and builds what a tree says. What is wrong is told first; only of what could run is there
+/// any use in telling how it would.
+fn judge(tree: &Table, cx: &mut Context) -> (RootKeys, Option<Parts>) {
+    let keys: RootKeys = TableReader::read(tree, Span::NOWHERE, cx);
+    debug_assert!(keys.env.is_none(), "taken out before");
+    // What part of a file lacks says nothing about the whole.
+    if cx.is_partial() {
+        return (keys, None);
+    }
+    let (parts, laid) = build(&keys, cx);
+    if !cx.has_errors() {
+        lint::run(&keys, &parts, &laid, cx);
+    }
+    (keys, Some(parts))
 }
 
 /// The tree of a file: today's names only, nothing of other programs, secrets hidden.
@@ -167,7 +220,7 @@ fn read_source(mut source: Source, cx: &mut Context) -> Table {
 
 /// Everything that takes more than one value to tell. Always gives a whole; it is good if nothing
 /// was reported.
-fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
+fn build(keys: &RootKeys, cx: &mut Context) -> (Parts, Vec<LaidOut>) {
     names::look_alikes(keys, cx);
     let switches: SwitchKeys =
         keys.circuit_breaker.as_ref().map_or_else(unwritten, |at| at.value.clone());
@@ -177,7 +230,7 @@ fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
     let routes = routes::build(keys, &upstreams, &mut circuits, &fallbacks, cx);
     let depends_on = dependencies::build(&switches, &circuits.built, cx);
     let gateway = gateway::build(keys, cx);
-    Parts {
+    let parts = Parts {
         switches: Switches {
             enabled: switches.enabled.value,
             expose_health_endpoint: switches.expose_health_endpoint.value,
@@ -192,6 +245,24 @@ fn build(keys: &RootKeys, cx: &mut Context) -> Parts {
         upstreams,
         routes,
         fallbacks,
+        checks: checks(keys),
+    };
+    (parts, circuits.laid)
+}
+
+/// What `panelboard check` is told to look for.
+fn checks(keys: &RootKeys) -> Checks {
+    fn values<T: Clone>(list: Option<&At<Vec<At<T>>>>) -> Vec<T> {
+        list.map_or_else(Vec::new, |list| list.value.iter().map(|at| at.value.clone()).collect())
+    }
+    let Some(keys) = keys.check.as_ref().map(|at| &at.value) else { return Checks::default() };
+    let least = keys.min_timeouts.as_ref().map_or(&[][..], |at| &at.value);
+    Checks {
+        allow: values(keys.allow.as_ref()),
+        deprecated_hosts: values(keys.deprecated_hosts.as_ref()),
+        required_env: values(keys.required_env.as_ref()),
+        min_timeouts: least.iter().map(|pair| (pair.name.clone(), pair.value.value)).collect(),
+        files: values(keys.files.as_ref()),
     }
 }
 

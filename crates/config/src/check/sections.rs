@@ -3,13 +3,16 @@
 use std::path::Path;
 
 use crate::context::{Context, shorten};
-use crate::describe::is_free_key;
 use crate::describe::suggest::{elsewhere, enumerate, nearest};
+use crate::describe::{Keys, is_free_key};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
-use crate::sections::{LATER, ROOT};
+use crate::sections::{CheckKeys, LATER, ROOT};
 use crate::source::Span;
 use crate::syntax::{Entry, Table};
+
+/// The section with what holds for one environment only.
+const ENVIRONMENTS: &str = "env";
 
 /// Takes out of the top level what is not ours, and says so.
 pub(super) fn sort_out(tree: &mut Table, file: &str, start: Span, cx: &mut Context) {
@@ -17,13 +20,24 @@ pub(super) fn sort_out(tree: &mut Table, file: &str, start: Span, cx: &mut Conte
         .file_name()
         .and_then(|name| name.to_str())
         .is_some_and(|name| name.to_ascii_lowercase().starts_with("panelboard"));
+    let ours = |entry: &Entry| {
+        ROOT.field(&entry.key).is_some() && (ours_alone || !means_something_else(entry))
+    };
+    for entry in tree.iter_mut().filter(|entry| entry.key == ENVIRONMENTS && ours(entry)) {
+        let parts = entry.node.as_table_mut().into_iter().flat_map(Table::iter_mut);
+        for part in parts.filter_map(|part| part.node.as_table_mut()) {
+            sort_out_part(part, ours_alone, cx);
+        }
+    }
     let mut foreign: Vec<&Entry> = Vec::new();
     for entry in tree.iter() {
-        let known = ROOT.field(&entry.key).is_some() || is_free_key(&entry.key);
+        let known = ours(entry) || is_free_key(&entry.key);
         if known || cx.is_full() {
             continue;
         }
-        if LATER.contains(&entry.key.as_str()) {
+        if ROOT.field(&entry.key).is_some() {
+            foreign.push(entry);
+        } else if LATER.contains(&entry.key.as_str()) {
             let message = format!("`{}` is not supported by this version", entry.key);
             let problem = Problem::new(codes::UNSUPPORTED_SECTION, message)
                 .at(entry.key_span, "ignored")
@@ -49,8 +63,8 @@ pub(super) fn sort_out(tree: &mut Table, file: &str, start: Span, cx: &mut Conte
         .at(first.key_span, "ignored");
         cx.report(problem);
     }
-    tree.retain(|entry| ROOT.field(&entry.key).is_some());
-    if tree.is_empty() && !cx.has_errors() {
+    tree.retain(|entry| ours(entry) || is_free_key(&entry.key));
+    if !tree.iter().any(ours) && !cx.has_errors() {
         let problem =
             Problem::new(codes::NOTHING_SAID, format!("`{file}` configures nothing of ours"))
                 .at(start, "no section of ours")
@@ -59,6 +73,43 @@ pub(super) fn sort_out(tree: &mut Table, file: &str, start: Span, cx: &mut Conte
                     enumerate(ROOT.fields.iter().map(|field| field.name))
                 ));
         cx.report(problem);
+    }
+}
+
+/// Takes out of the part for one environment what is not ours.
+fn sort_out_part(part: &mut Table, ours_alone: bool, cx: &mut Context) {
+    for entry in part.iter() {
+        if entry.key == ENVIRONMENTS {
+            let problem = Problem::new(codes::UNKNOWN_SECTION, "an environment within another")
+                .at(entry.key_span, "not here")
+                .help("environments stand side by side, at the top of the file");
+            cx.report(problem);
+        } else if ROOT.field(&entry.key).is_none()
+            && !is_free_key(&entry.key)
+            && let Some(problem) = unknown(entry, ours_alone)
+        {
+            cx.report(problem);
+        }
+    }
+    part.retain(|entry| entry.key != ENVIRONMENTS && ROOT.field(&entry.key).is_some());
+}
+
+/// Whether another program may well have meant something of its own by this name.
+fn means_something_else(entry: &Entry) -> bool {
+    let field = |name: &str| ROOT.field(name).is_some();
+    let holds = |table: &Table, known: &dyn Fn(&Entry) -> bool| table.iter().any(known);
+    let table = entry.node.as_table();
+    match entry.key.as_str() {
+        ENVIRONMENTS => !table.is_some_and(|table| {
+            let part = |part: &Entry| {
+                part.node.as_table().is_some_and(|part| holds(part, &|entry| field(&entry.key)))
+            };
+            holds(table, &part)
+        }),
+        "check" => !table.is_some_and(|table| {
+            holds(table, &|entry| CheckKeys::TABLE.field(&entry.key).is_some())
+        }),
+        _ => false,
     }
 }
 

@@ -68,6 +68,11 @@ pub(crate) trait Kind: Sync {
     /// What is accepted, as JSON Schema.
     fn schema(&self, definitions: &mut Definitions) -> Json;
 
+    /// The value in the one spelling that stands for all of them; `None` where there is only one.
+    fn canonical(&self, _: &Node) -> Option<Json> {
+        None
+    }
+
     /// What is inside.
     fn shape(&self) -> Shape {
         Shape::Leaf

@@ -98,7 +98,7 @@ macro_rules! codes {
 }
 
 // PB00xx files and syntax · PB01xx keys and names · PB02xx values · PB03xx references ·
-// PB04xx gateway · PB10xx warnings and notes.
+// PB04xx gateway · PB10xx warnings and notes, from PB1010 between values.
 codes! {
     /// The file does not exist, is a directory, or may not be read. A file that is named on the
     /// command line must exist; only the default places may be empty.
@@ -194,6 +194,11 @@ codes! {
     UNREACHABLE_PATTERN = "PB0307" Error "pattern that never decides";
     /// Circuits depend on each other in a circle, so that one outage would excuse them all.
     DEPENDENCY_CYCLE = "PB0308" Error "circle of `depends_on`";
+    /// There is no diagnostic of this code, or it is an error, which cannot be allowed.
+    UNKNOWN_CODE = "PB0309" Error "code that cannot be allowed";
+    /// There is no `[env.NAME]` of this name in the file, so what would run is not what was asked
+    /// for.
+    UNKNOWN_ENVIRONMENT = "PB0310" Error "unknown environment";
 
     /// Listeners are socket addresses: an IP address and a port.
     BAD_ADDRESS = "PB0401" Error "not a socket address";
@@ -255,9 +260,54 @@ codes! {
     OTHER_FILE_IGNORED = "PB1008" Warning "second file ignored";
     /// A variable that would be an override if it began with `PANELBOARD__`.
     NEARLY_A_VARIABLE = "PB1009" Warning "variable that overrides nothing";
+
+    /// The route's deadline is shorter than what one of its attempts may take, so that the deadline
+    /// ends the attempt: the breaker does not learn that it timed out, and nothing is left for the
+    /// next upstream. Keep attempts shorter than the whole.
+    ATTEMPT_OVER_DEADLINE = "PB1010" Warning "attempt longer than its deadline";
+    /// When the upstreams before it hang, the deadline is over before this one is asked. An
+    /// upstream that says nothing is given up after `connect_timeout` and `first_byte_timeout`
+    /// together, or `total_timeout`.
+    CHAIN_OVER_DEADLINE = "PB1011" Warning "upstream that is never asked";
+    /// Calls end at their timeout before they could be found slow, so `slow_call_rate` sees only
+    /// calls that fail anyway.
+    SLOW_NEVER_SEEN = "PB1012" Warning "slow bound not below the timeout";
+    /// A hanging call is counted when it times out. In a window shorter than two timeouts, a caller
+    /// that waits for its calls leaves less than two of them, so the rules of the window need many
+    /// callers at once.
+    SHORT_WINDOW = "PB1013" Warning "window shorter than two timeouts";
+    /// The first probe goes out while calls from before the trip may still hang, and adds to the
+    /// load of a dependency that has not got rid of them.
+    EARLY_PROBE = "PB1014" Warning "recovery shorter than the timeout";
+    /// A timeout that another one, which contains it, always ends first.
+    TIMEOUT_WITHIN_TIMEOUT = "PB1015" Warning "timeout that is never reached";
+    /// When the gateway is told to stop, requests that take longer than `shutdown_grace` are cut
+    /// off.
+    SHORT_GRACE = "PB1016" Warning "grace shorter than a request";
+    /// The breaker, or one of its rules, waits for something that cannot be: more calls than the
+    /// window holds, failures of kinds that are ignored, rules that are off.
+    NEVER_OPENS = "PB1017" Warning "breaker that never opens";
     /// Whoever can get between the gateway and the upstream can pose as the upstream: TLS then
     /// hides nothing from them.
     NOT_VERIFIED = "PB1020" Warning "certificate not verified";
+    /// At the `expected_rate`, so many calls take longer than outages last.
+    OPENS_LATE = "PB1021" Warning "breaker that opens too late";
+    /// At the `expected_rate` and `expected_error_rate`, the rules are met by chance alone more than
+    /// once in 30 days. How often is worked out from the binomial and Poisson distributions, as if
+    /// calls failed independently; real errors come in clusters, which makes it more.
+    OPENS_FALSELY = "PB1022" Warning "breaker that opens by chance";
+    /// A mode that overrides the breaker stands in the file, where nobody sees it and nothing ends
+    /// it. Commands of the admin API end by themselves.
+    MODE_LEFT = "PB1023" Warning "mode left in the file";
+    /// One breaker guards several servers, and refuses calls to all of them when one fails.
+    SHARED_CIRCUIT = "PB1024" Warning "breaker shared by unlike upstreams";
+    /// The requests of a route come back to the gateway, or to the server that has just failed.
+    COMES_BACK = "PB1025" Warning "route that comes back";
+    /// A provider that says 429 or 529 is there, and says when to come back; as failures these would
+    /// quarantine it for longer than it asks.
+    PUSHBACK_AS_FAILURE = "PB1026" Warning "pushback counted as failure";
+    /// What goes over plain http to another machine can be read and changed on the way.
+    PLAIN_HTTP = "PB1030" Warning "plain http";
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::time::Duration;
 use panelboard_core::cusum::{LEAST_LEARNED, MOST_LEARNED};
 use panelboard_core::{BaseRate, Rule, Sequential, Settings, WindowSpec};
 
-use chance::{binomial, ln_factorial, poisson, poisson_cumulated};
+use chance::{binomial, poisson, poisson_cumulated};
 pub use chance::{binomial_tail, poisson_tail};
 
 /// With more calls than this in a window of time, it is taken to hold exactly its mean.

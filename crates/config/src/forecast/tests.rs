@@ -8,6 +8,7 @@ use panelboard_core::{
     Speed, Tick,
 };
 
+use super::chance::ln_factorial;
 use super::*;
 
 /// Draws that are the same every time (Steele, Lea and Flood's `SplitMix64`).

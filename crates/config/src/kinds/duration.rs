@@ -40,6 +40,10 @@ impl Kind for Time {
             ]
         })
     }
+
+    fn canonical(&self, node: &Node) -> Option<Json> {
+        self.read(node, &mut Context::default()).map(|time| json!(text::duration(time)))
+    }
 }
 
 impl Read for Time {

@@ -26,6 +26,16 @@ impl<K: Kind> Kind for OrOff<K> {
         json!({ "anyOf": [schema, off] })
     }
 
+    fn canonical(&self, node: &Node) -> Option<Json> {
+        match &node.value {
+            Value::Bool(false) => Some(json!("off")),
+            Value::Text(text) | Value::Untyped(text) if text == "off" || text == "false" => {
+                Some(json!("off"))
+            }
+            _ => self.0.canonical(node),
+        }
+    }
+
     fn shape(&self) -> Shape {
         self.0.shape()
     }

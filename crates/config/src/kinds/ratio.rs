@@ -29,6 +29,10 @@ impl Kind for Share {
             ]
         })
     }
+
+    fn canonical(&self, node: &Node) -> Option<Json> {
+        self.read(node, &mut Context::default()).map(|share| json!(share))
+    }
 }
 
 impl Read for Share {

@@ -29,6 +29,10 @@ impl Kind for Size {
             ]
         })
     }
+
+    fn canonical(&self, node: &Node) -> Option<Json> {
+        self.read(node, &mut Context::default()).map(|bytes| json!(text::size(bytes)))
+    }
 }
 
 impl Read for Size {

@@ -26,6 +26,10 @@ pub struct Circuit {
     pub fallback: Option<String>,
     /// The circuits that it depends on directly.
     pub depends_on: Vec<String>,
+    /// How many calls a second one of its breakers is expected to see.
+    pub expected_rate: Option<f64>,
+    /// The share of them that is expected to fail when nothing is wrong.
+    pub expected_error_rate: Option<f64>,
 }
 
 /// What the key of a family can be made of.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use panelboard_core::{Catalog, DependsOn, Settings};
 
-use super::{Circuit, Fallback, Gateway, Origins, Route, RouteFallback, Upstream};
+use super::{Checks, Circuit, Fallback, Gateway, Origins, Route, RouteFallback, Upstream};
 use crate::check::{Input, check};
 
 /// A checked configuration. Whatever reads it need not check again: every name it mentions
@@ -44,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     pub(crate) routes: Vec<Route>,
     pub(crate) fallbacks: BTreeMap<String, Fallback>,
+    pub(crate) checks: Checks,
 }
 
 impl Config {
@@ -120,6 +121,11 @@ impl Config {
     /// Every fallback, built in or configured.
     pub fn fallbacks(&self) -> &BTreeMap<String, Fallback> {
         &self.parts.fallbacks
+    }
+
+    /// What `panelboard check` looks for.
+    pub fn checks(&self) -> &Checks {
+        &self.parts.checks
     }
 
     /// What to answer when nothing is left of `route`, whose `circuit` refused or failed; `None`

@@ -1,5 +1,6 @@
 //! What a checked configuration is made of.
 
+mod checks;
 mod circuit;
 mod config;
 mod fallback;
@@ -12,6 +13,7 @@ mod secret;
 mod tls;
 mod upstream;
 
+pub use checks::Checks;
 pub use circuit::{Circuit, KeyPart};
 pub use config::{Config, Switches};
 pub use fallback::Fallback;

@@ -80,6 +80,9 @@ impl Walk<'_> {
         let Some((name, shape)) = field_like(table, &fold(&word.text)) else {
             return Err(self.unknown_key(word, table));
         };
+        if table.id == ROOT.id && name == "env" {
+            return Err(not_settable(word, "is for parts of the file; PANELBOARD_ENV chooses one"));
+        }
         self.path.push(name.to_owned());
         let inner = below(here, name);
         match shape {

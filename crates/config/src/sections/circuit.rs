@@ -6,7 +6,7 @@ use super::SettingsKeys;
 use crate::context::{At, Named};
 use crate::describe::keys;
 use crate::diagnostic::codes;
-use crate::kinds::{Choice, Count, List, Many, Name, Rules};
+use crate::kinds::{Choice, Count, List, Many, Name, PerSecond, Rules, Share};
 use crate::model::KeyPart;
 
 /// The presets of the core, under the names they have there.
@@ -55,6 +55,11 @@ keys! {
             optional "nothing";
         /// What to answer when the circuit is open and nothing else is left.
         fallback: String = FALLBACK, optional "default";
+        /// How many calls a second one breaker of it sees. Only for `panelboard check`, which tells
+        /// from it what the settings will do.
+        expected_rate: f64 = PerSecond, optional "not known";
+        /// The share of those that fails when nothing is wrong. Only for `panelboard check`.
+        expected_error_rate: f64 = Share, optional "not known";
     }
     exclusive [preset, extends];
     later [probe];

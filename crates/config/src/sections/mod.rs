@@ -1,5 +1,6 @@
 //! Every key there is: the declarations that everything else follows from.
 
+mod check;
 mod circuit;
 mod fallback;
 mod gateway;
@@ -10,6 +11,7 @@ mod settings;
 mod tls;
 mod upstream;
 
+pub(crate) use check::CheckKeys;
 pub(crate) use circuit::CircuitKeys;
 pub(crate) use fallback::FallbackKeys;
 pub(crate) use gateway::{AdminKeys, GatewayKeys, TokenKeys};

@@ -2,16 +2,18 @@
 
 use super::circuit::PRESETS;
 use super::gateway::FILE;
-use super::{CircuitKeys, FallbackKeys, GatewayKeys, RouteKeys, SettingsKeys, UpstreamKeys};
+use super::{
+    CheckKeys, CircuitKeys, FallbackKeys, GatewayKeys, RouteKeys, SettingsKeys, UpstreamKeys,
+};
 use crate::context::{At, Named};
 use crate::describe::{Keys, Table, keys};
-use crate::kinds::{Each, Flag, Many, Nested};
+use crate::kinds::{Each, Environments, Flag, Many, Nested};
 
 /// The file as a whole.
 pub(crate) const ROOT: &Table = RootKeys::TABLE;
 
-/// Sections that other versions know: alerts, fleet state, telemetry, checks, environments.
-pub(crate) const LATER: [&str; 5] = ["alerts", "check", "env", "fleet", "telemetry"];
+/// Sections that other versions know: alerts, fleet state, telemetry.
+pub(crate) const LATER: [&str; 3] = ["alerts", "fleet", "telemetry"];
 
 keys! {
     /// The file as a whole. In a file that is somebody's larger configuration, other sections are
@@ -33,6 +35,11 @@ keys! {
         /// `rag_retrieval`, `code_review`, `visualization` and `default`.
         fallbacks: Vec<Named<FallbackKeys>> = Many::<FallbackKeys>::of("a fallback", 10_000),
             optional "the built-in ones";
+        /// What `panelboard check` looks for besides.
+        check: CheckKeys = Nested::<CheckKeys>::HERE, optional "defaults";
+        /// What else holds in one environment, by its name: any part of this file, which `--env` or
+        /// `PANELBOARD_ENV` lays over the rest. Tables are joined, lists and values replaced.
+        env: () = Environments, optional "none";
     }
 }
 
