@@ -82,12 +82,15 @@ pub(crate) struct ServeArgs {
 }
 
 /// Which configuration, and what is laid over it.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct SourceArgs {
     /// The configuration file; without it, panelboard.toml, panelboard.json and the same in
     /// config/ are tried
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Lay [env.NAME] of the file over it; without it, PANELBOARD_ENV names one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
     /// Set one value, over file and environment: circuits.llm.timeout=45s
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
@@ -114,6 +117,10 @@ pub(crate) struct CheckArgs {
     /// The files; without any, the one that `serve` would use
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Lay [env.NAME] of each file over it; without it, PANELBOARD_ENV names one. The others are
+    /// checked, too
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
     /// How to report
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: CheckFormat,
@@ -136,10 +143,94 @@ pub(crate) enum CheckFormat {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigCommand {
+    /// Show what is configured, and where each value comes from
+    Show(ShowArgs),
+    /// Show what a reload from one file to another would change
+    Diff(DiffArgs),
+    /// Rewrite a file as TOML or JSON, with today's names
+    Convert(ConvertArgs),
     /// Print the JSON Schema of configuration files
     Schema,
+    /// Write a file to begin with
+    Init(InitArgs),
     /// Have a running gateway read its configuration again, and say what that changes
     Reload(ReloadArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard config show
+  panelboard config show --origin panelboard.toml
+  panelboard config show --effective --json --env staging")]
+pub(crate) struct ShowArgs {
+    /// The file; without it, as with `serve`
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// All values in force, with defaults and presets, not only those that were written
+    #[arg(long)]
+    pub(crate) effective: bool,
+    /// All values in force, each with where it comes from: file and line, preset, variable
+    #[arg(long)]
+    pub(crate) origin: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard config diff old.toml new.toml
+  panelboard config diff --exit-code running.toml panelboard.toml || echo 'something changes'")]
+pub(crate) struct DiffArgs {
+    /// The file as it is
+    pub(crate) old: PathBuf,
+    /// The file as it will be
+    pub(crate) new: PathBuf,
+    /// Lay [env.NAME] of the files over them; without it, PANELBOARD_ENV names one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+    /// Exit with 1 when something is different
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard config convert app_config.json --to toml
+  panelboard config convert app_config.json --output panelboard.toml")]
+pub(crate) struct ConvertArgs {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// The format; without it, what the output is called, or else the other one
+    #[arg(long, value_parser = ["toml", "json"])]
+    pub(crate) to: Option<String>,
+    /// Write to this file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Overwrite it
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(help_template = HELP, before_help = "\
+Examples:
+  panelboard config init
+  panelboard config init config/panelboard.json")]
+pub(crate) struct InitArgs {
+    /// The file to write; panelboard.toml, if none is named
+    pub(crate) file: Option<PathBuf>,
+    /// Overwrite it
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]

@@ -34,8 +34,14 @@ fn run(command: Command) -> Result<(), Failure> {
             .block_on(upstream::run(args))
             .map_err(|error| Failure::new(Code::Runtime, error)),
         Command::Check(args) => commands::check::run(&args),
-        Command::Config(ConfigCommand::Schema) => commands::check::print_schema(),
-        Command::Config(ConfigCommand::Reload(args)) => commands::reload::run(&args),
+        Command::Config(command) => match command {
+            ConfigCommand::Show(args) => commands::config::show(&args),
+            ConfigCommand::Diff(args) => commands::config::difference(&args),
+            ConfigCommand::Convert(args) => commands::config::converted(&args),
+            ConfigCommand::Schema => commands::config::schema(),
+            ConfigCommand::Init(args) => commands::config::init(&args),
+            ConfigCommand::Reload(args) => commands::reload::run(&args),
+        },
         Command::Status(args) => commands::status::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Open(args) => commands::order::run("force-open", &args),

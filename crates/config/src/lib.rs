@@ -40,6 +40,7 @@
 mod check;
 mod conceal;
 mod context;
+mod convert;
 mod describe;
 mod diagnostic;
 mod diff;
@@ -62,6 +63,7 @@ mod text;
 mod watch;
 
 pub use check::{Checked, Input, check};
+pub use convert::{Converted, Target, convert};
 pub use describe::suggest::nearest;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity, error_reference_markdown};
 pub use diff::{Change, Edit, diff};

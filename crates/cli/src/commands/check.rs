@@ -1,11 +1,11 @@
-//! `panelboard check` and `panelboard config schema`
+//! `panelboard check`
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use panelboard_config::{Diagnostics, Format, LoadOptions, Severity, TextStyle, load};
 
-use crate::args::{CheckArgs, CheckFormat};
+use crate::args::{CheckArgs, CheckFormat, SourceArgs};
 use crate::exit::{Code, Failure};
 use crate::output;
 
@@ -17,7 +17,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let mut found = Diagnostics::default();
     let mut verdicts = Vec::new();
     for file in files {
-        let (path, findings) = match load(&options(file.clone(), &[], false)) {
+        let source = SourceArgs { config: file.clone(), env: args.env.clone(), set: Vec::new() };
+        let (path, findings) = match load(&options(&source, false)) {
             Ok(loaded) => (loaded.path, loaded.diagnostics),
             Err(errors) => (file, errors),
         };
@@ -40,18 +41,15 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 /// What to load, with this process' environment.
-pub(crate) fn options(
-    file: Option<PathBuf>,
-    set: &[(String, String)],
-    secrets: bool,
-) -> LoadOptions {
+pub(crate) fn options(source: &SourceArgs, secrets: bool) -> LoadOptions {
     LoadOptions {
-        file,
+        file: source.config.clone(),
         directory: PathBuf::new(),
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        options: set.to_vec(),
+        options: source.set.clone(),
+        env: source.env.clone(),
         secrets,
     }
 }
@@ -78,8 +76,4 @@ fn report(found: &Diagnostics, format: CheckFormat) -> Result<(), Failure> {
 pub(crate) fn style() -> TextStyle {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     TextStyle { color, unicode: true, ..TextStyle::default() }
-}
-
-pub(crate) fn print_schema() -> Result<(), Failure> {
-    output::data(format_args!("{:#}", panelboard_config::json_schema()))
 }

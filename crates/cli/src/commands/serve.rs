@@ -12,7 +12,7 @@ use crate::{logging, output};
 
 pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     logging::init();
-    let options = check::options(args.source.config.clone(), &args.source.set, true);
+    let options = check::options(&args.source, true);
     let loaded = load(&options).map_err(|errors| invalid(&errors))?;
     output::message(loaded.diagnostics.render(Format::Text(check::style())));
     if loaded.config.routes().is_empty() {

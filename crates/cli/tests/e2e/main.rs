@@ -12,6 +12,7 @@ mod cascades;
 mod chains;
 mod check;
 mod cli;
+mod config;
 mod events;
 mod exposition;
 mod fallbacks;

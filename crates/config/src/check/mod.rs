@@ -190,7 +190,7 @@ fn judge(tree: &Table, cx: &mut Context) -> (RootKeys, Option<Parts>) {
 }
 
 /// The tree of a file: today's names only, nothing of other programs, secrets hidden.
-fn read_source(mut source: Source, cx: &mut Context) -> Table {
+pub(crate) fn read_source(mut source: Source, cx: &mut Context) -> Table {
     if source.text().len() > MAX_BYTES {
         let size = source.text().len();
         let message = format!("`{}` has {size} bytes; at most {MAX_BYTES} are read", source.name());

@@ -45,6 +45,11 @@ pub(crate) fn parse(source: &Source, id: SourceId) -> Parsed {
     }
 }
 
+/// Whether a text is read as TOML.
+pub(crate) fn is_toml(source: &Source) -> bool {
+    format_of(source) == Format::Toml
+}
+
 fn format_of(source: &Source) -> Format {
     let extension = Path::new(source.name()).extension().and_then(|e| e.to_str());
     match extension.map(str::to_ascii_lowercase).as_deref() {
