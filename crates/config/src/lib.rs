@@ -47,6 +47,7 @@ mod diff;
 mod effective;
 pub mod forecast;
 mod given;
+mod infra;
 mod kinds;
 mod lint;
 mod listing;
@@ -69,7 +70,7 @@ pub use diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity, error_re
 pub use diff::{Change, Edit, diff};
 pub use given::duration_from_json;
 pub use listing::{Difference, Listed, Listing, View, compare, list};
-pub use load::{DEFAULT_FILES, LoadOptions, Loaded, load, load_bytes, load_list};
+pub use load::{DEFAULT_FILES, LoadOptions, Loaded, inspect, load, load_bytes, load_list};
 pub use model::{
     Admin, Auth, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
     HostPattern, Http2, Http2Limits, KeyPart, Layer, Listener, ListenerTls, Origin, Origins,

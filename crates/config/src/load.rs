@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::check::{Checked, Input, check};
+use crate::check::{Checked, Input, check, run};
 use crate::diagnostic::problem::Problem;
 use crate::diagnostic::{Diagnostics, codes};
+use crate::infra;
 use crate::listing::{Listing, View, list};
 use crate::model::{Config, SecretReader, Secrets};
 use crate::source::{MAX_BYTES, Source, SourceId, decode};
@@ -207,6 +208,35 @@ pub fn load_bytes(
 /// longer than they are needed.
 fn ours(environment: &[(String, String)]) -> Vec<(String, String)> {
     environment.iter().filter(|(name, _)| name.starts_with("PANELBOARD_")).cloned().collect()
+}
+
+/// Checks what [`load`] would load, and what `[check]` names besides: other files, and the
+/// environment. Tells where the configuration came from, and everything there is to say.
+pub fn inspect(options: &LoadOptions) -> (Option<PathBuf>, Diagnostics) {
+    let mut notes = Vec::new();
+    let found = match &options.file {
+        Some(path) => read(path).map(|content| (Some(path.clone()), content)),
+        None => find(&options.directory, &mut notes),
+    };
+    let (path, input) = match found {
+        Ok((path, content)) => {
+            let input = input(options, path.as_deref(), &content);
+            (path, input)
+        }
+        Err(errors) => return (options.file.clone(), errors),
+    };
+    let input = match input {
+        Ok(input) => input,
+        Err(errors) => return (path, errors),
+    };
+    let (checked, mut cx, tree) = run(input);
+    if let Some(config) = &checked.config {
+        let base = path.as_deref().and_then(Path::parent).unwrap_or(&options.directory);
+        infra::look(config.checks(), &tree, base, &options.environment, &mut cx);
+    }
+    let mut diagnostics = cx.into_diagnostics();
+    diagnostics.prepend(notes);
+    (path, diagnostics)
 }
 
 /// Lists what [`load`] would load, value by value. Secrets are not read.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use panelboard_config::{
-    Code, Diagnostic, Diagnostics, Format, Input, LoadOptions, Source, TextStyle, check, load,
+    Code, Diagnostic, Diagnostics, Format, Input, LoadOptions, Source, TextStyle, check, inspect,
+    load,
 };
 
 const STYLE: Format = Format::Text(TextStyle { color: false, unicode: true, width: 100 });
@@ -123,6 +124,13 @@ fn every_code_is_produced() {
     let weak = "[gateway.admin.tokens.a]\nsecret = { file = \"token\" }";
     std::fs::write(directory.path().join("weak.toml"), weak).unwrap();
     note(load(&options(Some(directory.path().join("weak.toml")), true)).unwrap_err());
+    let rules = "[check]\nfiles = ['*.png', 'none', '.env']\ndeprecated_hosts = ['old']\n\
+                 required_env = ['NONE']\n";
+    std::fs::write(directory.path().join("rules.toml"), rules).unwrap();
+    std::fs::write(directory.path().join("a.png"), b"\0").unwrap();
+    let env = "HOST=old\nVERIFY_SSL=no\nDB_TIMEOUT=1\n";
+    std::fs::write(directory.path().join(".env"), env).unwrap();
+    note(inspect(&options(Some(directory.path().join("rules.toml")), false)).1);
 
     let missing: Vec<&Code> = Code::all().iter().filter(|code| !produced.contains(code)).collect();
     assert!(missing.is_empty(), "never produced: {missing:?}");

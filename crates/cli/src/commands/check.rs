@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use panelboard_config::{Diagnostics, Format, LoadOptions, Severity, TextStyle, load};
+use panelboard_config::{Diagnostics, Format, LoadOptions, Severity, TextStyle, inspect};
 
 use crate::args::{CheckArgs, CheckFormat, SourceArgs};
 use crate::exit::{Code, Failure};
@@ -18,10 +18,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let mut verdicts = Vec::new();
     for file in files {
         let source = SourceArgs { config: file.clone(), env: args.env.clone(), set: Vec::new() };
-        let (path, findings) = match load(&options(&source, false)) {
-            Ok(loaded) => (loaded.path, loaded.diagnostics),
-            Err(errors) => (file, errors),
-        };
+        let (path, findings) = inspect(&options(&source, false));
         let warned = args.deny_warnings && findings.count(Severity::Warning) > 0;
         verdicts.push((path, !findings.has_errors() && !warned));
         found.extend(findings);

@@ -98,7 +98,7 @@ macro_rules! codes {
 }
 
 // PB00xx files and syntax · PB01xx keys and names · PB02xx values · PB03xx references ·
-// PB04xx gateway · PB10xx warnings and notes, from PB1010 between values.
+// PB04xx gateway · PB05xx infrastructure · PB10xx warnings and notes, from PB1010 between values.
 codes! {
     /// The file does not exist, is a directory, or may not be read. A file that is named on the
     /// command line must exist; only the default places may be empty.
@@ -241,6 +241,15 @@ codes! {
     /// the same, or nobody could tell who did what.
     WEAK_TOKEN = "PB0431" Error "unusable token";
 
+    /// `check.deprecated_hosts` names hosts that must not be used any more, and this is one of them.
+    DEPRECATED_HOST = "PB0501" Error "deprecated host";
+    /// `check.required_env` names a variable that is neither in the environment of `panelboard
+    /// check` nor in a `.env` file that `check.files` names. Values are never looked at.
+    VARIABLE_NOT_SET = "PB0502" Error "required variable not set";
+    /// A file that `check.files` names switches the verification of TLS certificates off, so that
+    /// anybody between the two can answer.
+    TLS_SWITCHED_OFF = "PB0503" Error "certificates not verified";
+
     /// The setting goes by a new name; the old one is still understood.
     OLD_NAME = "PB1001" Warning "old name";
     /// An old setting that this version has no use for. It is ignored.
@@ -308,6 +317,15 @@ codes! {
     PUSHBACK_AS_FAILURE = "PB1026" Warning "pushback counted as failure";
     /// What goes over plain http to another machine can be read and changed on the way.
     PLAIN_HTTP = "PB1030" Warning "plain http";
+
+    /// A timeout for a database, a health check or another subject of `check.min_timeouts` is
+    /// shorter than it says. Units are understood: `30000` behind a name that ends in `_ms` is 30
+    /// seconds.
+    SHORT_TIMEOUT = "PB1040" Warning "timeout too short for its subject";
+    /// A path or pattern of `check.files` finds nothing, so nothing was checked.
+    NO_SUCH_FILES = "PB1041" Warning "no files to check";
+    /// A file that `check.files` names is binary, too large, or cannot be read.
+    FILE_SKIPPED = "PB1042" Note "file not looked through";
 }
 
 #[cfg(test)]

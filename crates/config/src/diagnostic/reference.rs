@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use super::codes::Code;
 
-const GROUPS: [(&str, &str); 6] = [
+const GROUPS: [(&str, &str); 7] = [
     ("PB00", "Files and syntax"),
     ("PB01", "Keys and names"),
     ("PB02", "Values"),
     ("PB03", "References"),
     ("PB04", "Gateway"),
+    ("PB05", "Infrastructure"),
     ("PB10", "Warnings and notes"),
 ];
 

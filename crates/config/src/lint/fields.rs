@@ -13,7 +13,7 @@ pub(super) fn patience(upstream: &Upstream) -> Duration {
 }
 
 /// Whether a host is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.parse::<std::net::IpAddr>().map_or_else(
         |_| {

@@ -10,6 +10,8 @@ mod upstreams;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+pub(crate) use fields::is_loopback;
+
 use crate::check::LaidOut;
 use crate::context::{At, Context, Named};
 use crate::diagnostic::Code;
