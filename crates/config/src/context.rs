@@ -2,7 +2,7 @@
 
 use crate::diagnostic::problem::Problem;
 use crate::diagnostic::{Code, Diagnostics, Severity, codes};
-use crate::source::{Source, SourceId, Span};
+use crate::source::{Source, SourceId, Span, is_invisible};
 use crate::syntax::{Node, Value};
 
 /// Beyond this many findings of one severity there is nothing left to learn; a hostile text could
@@ -238,7 +238,7 @@ pub(crate) fn shorten(text: &str) -> String {
         .take(QUOTED)
         .flat_map(|c| {
             let escaped: String =
-                if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+                if is_invisible(c) { c.escape_default().collect() } else { c.to_string() };
             escaped.chars().collect::<Vec<_>>()
         })
         .collect();
@@ -279,6 +279,7 @@ mod tests {
         assert_eq!(shorten("plain"), "plain");
         assert_eq!(shorten("two\nlines"), "two…");
         assert_eq!(shorten("\u{1b}[31m"), "\\u{1b}[31m");
+        assert_eq!(shorten("time\u{200b}\u{202e}out"), "time\\u{200b}\\u{202e}out");
         assert_eq!(shorten(&"x".repeat(100)).chars().count(), QUOTED + 1);
     }
 }

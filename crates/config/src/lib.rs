@@ -62,6 +62,7 @@ mod source;
 mod syntax;
 mod text;
 mod watch;
+mod work;
 
 pub use check::{Checked, Input, check};
 pub use convert::{Converted, Target, convert};

@@ -8,6 +8,9 @@ use std::ops::Range;
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
 
+/// Columns are counted from the beginning of one of these, in bytes: a file may be one long line.
+const BLOCK: usize = 1 << 10;
+
 /// Larger files are refused unread: no hand-written configuration comes near.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
 
@@ -18,6 +21,8 @@ pub struct Source {
     text: String,
     /// Where each line begins. Lines end with `\n`, or `\r\n`.
     line_starts: Vec<usize>,
+    /// How many characters begin before each block of the text, for columns of long lines.
+    blocks: Vec<usize>,
     medium: Medium,
     /// How long the name of the variable or option is that the text begins with.
     name_length: usize,
@@ -96,7 +101,14 @@ impl Source {
     fn of(name: String, text: String, medium: Medium, name_length: usize) -> Source {
         let line_starts =
             std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Source { name, text, line_starts, medium, name_length, hidden: BTreeMap::new() }
+        let mut characters = 0;
+        let blocks = text.as_bytes().chunks(BLOCK).map(|block| {
+            let before = characters;
+            characters += characters_in(block);
+            before
+        });
+        let blocks = blocks.collect();
+        Source { name, text, line_starts, blocks, medium, name_length, hidden: BTreeMap::new() }
     }
 
     /// What it is called: a path, `environment` or `command line`.
@@ -126,8 +138,17 @@ impl Source {
     pub fn position(&self, offset: usize) -> Position {
         let offset = floor_char_boundary(&self.text, offset);
         let line = self.line_of(offset);
-        let before = &self.text[self.line_starts[line]..offset];
-        Position { line: line + 1, column: before.chars().count() + 1 }
+        let column =
+            self.characters_before(offset) - self.characters_before(self.line_starts[line]);
+        Position { line: line + 1, column: column + 1 }
+    }
+
+    /// How many characters begin before the byte at `offset`.
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = (offset / BLOCK).min(self.blocks.len().saturating_sub(1));
+        let rest = &self.text.as_bytes()[block * BLOCK..offset];
+        crate::work::count(rest.len());
+        self.blocks.get(block).copied().unwrap_or(0) + characters_in(rest)
     }
 
     /// The number, from 0, of the line that the byte at `offset` is in.
@@ -190,6 +211,11 @@ impl Source {
     }
 }
 
+/// How many characters begin in these bytes of UTF-8.
+fn characters_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
 /// The source behind these bytes, or why there is none. Where they are not UTF-8, the source
 /// shows where.
 pub(crate) fn decode(name: &str, bytes: &[u8], id: SourceId) -> (Source, Option<Problem>) {
@@ -232,6 +258,12 @@ pub(crate) fn decode(name: &str, bytes: &[u8], id: SourceId) -> (Source, Option<
 fn is_unprintable(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t'))
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What nobody sees, or a terminal acts on: in a name, it is the mistake.
+pub(crate) fn is_invisible(c: char) -> bool {
+    let zero_width = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    zero_width || is_unprintable(c) || c.is_control()
 }
 
 /// The last character boundary at or before `offset`.
@@ -290,6 +322,16 @@ mod tests {
         assert_eq!(at('x'), Position { line: 3, column: 2 });
         assert_eq!(at('y'), Position { line: 4, column: 1 });
         assert_eq!(source.position(usize::MAX), Position { line: 4, column: 2 });
+    }
+
+    #[test]
+    fn columns_of_long_lines_count_characters() {
+        let source = Source::new("f", format!("ab\n{}", "aü€".repeat(2_000)));
+        for n in 0..6_000 {
+            let offset = 3 + n / 3 * 6 + [0, 1, 3][n % 3];
+            assert_eq!(source.position(offset), Position { line: 2, column: n + 1 });
+        }
+        assert_eq!(Source::new("f", "").position(9), Position { line: 1, column: 1 });
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn in_order(table: &mut Table) {
         match &mut entry.node.value {
             Value::Table(inner) => in_order(inner),
             Value::List(items) => {
-                items.iter_mut().filter_map(Node::as_table_mut).for_each(in_order)
+                items.iter_mut().filter_map(Node::as_table_mut).for_each(in_order);
             }
             _ => {}
         }

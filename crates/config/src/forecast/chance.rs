@@ -1,9 +1,15 @@
 //! Binomial and Poisson probabilities.
 
+/// The whole number below, at most what there is room for.
+#[expect(clippy::cast_sign_loss, reason = "negative numbers become 0, as they should")]
+pub(crate) fn whole(number: f64) -> u32 {
+    number as u32
+}
+
 /// ln n!, by Stirling's series where it is long exact enough.
 pub(super) fn ln_factorial(n: f64) -> f64 {
     if n < 16.0 {
-        return (2..=n as u32).map(|i| f64::from(i).ln()).sum();
+        return (2..=whole(n)).map(|i| f64::from(i).ln()).sum();
     }
     let inverse = 1.0 / n;
     let series = inverse / 12.0 - inverse.powi(3) / 360.0 + inverse.powi(5) / 1_260.0;
@@ -33,11 +39,14 @@ pub(super) fn poisson(mean: f64, k: f64) -> f64 {
 
 /// P(X ≤ k) for X Poisson with this mean, for every k until there is nothing more to add.
 pub(super) fn poisson_cumulated(mean: f64) -> Vec<f64> {
-    let most = (mean + 12.0 * mean.sqrt() + 40.0) as u32;
-    let mut sum = 0.0;
+    let most = whole(mean + 12.0 * mean.sqrt() + 40.0);
+    // Each from the one before: far cheaper than by itself. Beyond, e^−mean would be no number.
+    let by_steps = mean < 700.0;
+    let (mut sum, mut term) = (0.0, (-mean).exp());
     (0..=most)
         .map(|k| {
-            sum += poisson(mean, f64::from(k));
+            sum += if by_steps { term } else { poisson(mean, f64::from(k)) };
+            term *= mean / f64::from(k + 1);
             f64::min(sum, 1.0)
         })
         .collect()

@@ -23,11 +23,12 @@ use std::time::Duration;
 use panelboard_core::cusum::{LEAST_LEARNED, MOST_LEARNED};
 use panelboard_core::{BaseRate, Rule, Sequential, Settings, WindowSpec};
 
+pub(crate) use chance::whole;
 use chance::{binomial, poisson, poisson_cumulated};
 pub use chance::{binomial_tail, poisson_tail};
 
 /// With more calls than this in a window of time, it is taken to hold exactly its mean.
-const EXACT: f64 = 1_000.0;
+const EXACT: f64 = 600.0;
 
 const DAY: f64 = 86_400.0;
 
@@ -187,7 +188,7 @@ fn rate_by_time(mean: f64, least: u32, share: f64, p: f64) -> f64 {
         return poisson_tail(mean, least) / f64::from(least);
     }
     if mean > EXACT {
-        return rate_by_calls(mean.min(f64::from(u32::MAX)) as u32, least, share, p);
+        return rate_by_calls(whole(mean), least, share, p);
     }
     // Failures and successes in the window are independent of each other.
     let (bad, good) = (mean * p, mean * (1.0 - p));
@@ -195,7 +196,7 @@ fn rate_by_time(mean: f64, least: u32, share: f64, p: f64) -> f64 {
     let between = |low: f64, high: f64| {
         let at = |s: f64| match s {
             s if s < 0.0 => 0.0,
-            s => cumulated.get(s as usize).copied().unwrap_or(1.0),
+            s => cumulated.get(whole(s) as usize).copied().unwrap_or(1.0),
         };
         if high < low { 0.0 } else { at(high) - at(low - 1.0) }
     };
@@ -204,14 +205,17 @@ fn rate_by_time(mean: f64, least: u32, share: f64, p: f64) -> f64 {
     let range = |failures: f64| {
         ((least - failures).max(0.0), (failures * (1.0 - share) / share + 1e-9).floor())
     };
-    let most = (bad + 12.0 * bad.sqrt() + 40.0) as u32;
-    let chance: f64 = (0..most)
-        .map(|failures| {
+    let mut before_bad = 0.0;
+    let chance: f64 = poisson_cumulated(bad)
+        .into_iter()
+        .zip(0_u32..)
+        .map(|(up_to, failures)| {
+            let this_many = up_to - std::mem::replace(&mut before_bad, up_to);
             let failures = f64::from(failures);
             let (low, high) = range(failures + 1.0);
             let (low_before, high_before) = range(failures);
             let before = between(low_before.max(low), high_before.min(high));
-            poisson(bad, failures) * (between(low, high) - before).max(0.0)
+            this_many * (between(low, high) - before).max(0.0)
         })
         .sum();
     p * chance * declump(p * (1.0 - share), share * (1.0 - p))

@@ -124,5 +124,5 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 /// Whether a file sets environment variables: `.env`, `.env.local`, `staging.env`.
 pub(super) fn is_env(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name == ".env" || name.starts_with(".env.") || name.ends_with(".env")
+    name.split('.').any(|part| part == "env")
 }

@@ -19,7 +19,9 @@ pub(super) fn look(checks: &Checks, tree: &Table, cx: &mut Context) {
     for entry in tree.iter().filter(|entry| entry.key != EXCEPT) {
         walk(entry, &mut path, checks, &mut found);
     }
-    found.into_iter().for_each(|problem| cx.report(problem));
+    for problem in found {
+        cx.report(problem);
+    }
 }
 
 fn walk(entry: &Entry, path: &mut Vec<String>, checks: &Checks, found: &mut Vec<Problem>) {

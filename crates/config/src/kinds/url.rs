@@ -67,7 +67,13 @@ fn parse(text: &str) -> Result<BaseUrl, Fault<'_>> {
         if text.is_empty() {
             return Err(Fault { part: text, label: "empty", help: None, secret: false });
         }
-        return Err(fault(text, "no scheme", format!("write \"http://{text}\"")));
+        // `https:/host` and `//host` are nearly one.
+        let bare = text.trim_start_matches('/');
+        let bare = match bare.split_once(":/") {
+            Some((_, host)) => host,
+            None => bare,
+        };
+        return Err(fault(text, "no scheme", format!("write \"http://{bare}\"")));
     };
     let scheme = if scheme_text.eq_ignore_ascii_case("http") {
         Scheme::Http

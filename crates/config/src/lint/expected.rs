@@ -1,5 +1,6 @@
 //! What a breaker will do at the traffic that is expected.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use panelboard_core::{Mode, Rule, WindowSpec};
@@ -24,27 +25,25 @@ struct Expected {
 }
 
 pub(super) fn look(lint: &mut Lint<'_>) {
+    let circuits = lint.keys.circuit_breaker.as_ref().and_then(|at| at.value.circuits.as_ref());
+    let named = circuits.map_or(&[][..], |at| &at.value).iter();
+    let said: HashMap<&str, Span> = named
+        .filter_map(|entry| Some((entry.name.as_str(), entry.value.expected_rate.as_ref()?.span)))
+        .collect();
     for laid in lint.laid {
         let Some(circuit) = lint.parts.circuits.get(&laid.circuit) else { continue };
         let decides = matches!(laid.settings.mode(), Mode::Auto | Mode::Observe);
         let (Some(rate), true) = (circuit.expected_rate, decides) else { continue };
         let expected = Expected {
             rate,
-            rate_span: rate_span(laid, lint),
+            // Its name, if it takes the rate over from another circuit.
+            rate_span: said.get(laid.circuit.as_str()).copied().unwrap_or(laid.name_span),
             error_rate: circuit.expected_error_rate,
         };
         unreached(laid, &expected, lint);
         too_late(laid, &expected, lint);
         falsely(laid, &expected, lint);
     }
-}
-
-/// Where the circuit says its rate; its name, if it takes it over from another.
-fn rate_span(laid: &LaidOut, lint: &Lint<'_>) -> Span {
-    let circuits = lint.keys.circuit_breaker.as_ref().and_then(|at| at.value.circuits.as_ref());
-    let named = circuits.map_or(&[][..], |at| &at.value);
-    let own = named.iter().find(|entry| entry.name == laid.circuit);
-    own.and_then(|entry| entry.value.expected_rate.as_ref()).map_or(laid.name_span, |at| at.span)
 }
 
 fn calls_a_second(rate: f64) -> String {

@@ -7,7 +7,7 @@ mod fields;
 mod routes;
 mod upstreams;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub(crate) use fields::is_loopback;
@@ -16,6 +16,7 @@ use crate::check::LaidOut;
 use crate::context::{At, Context, Named};
 use crate::diagnostic::Code;
 use crate::diagnostic::problem::Problem;
+use crate::forecast::whole;
 use crate::model::Parts;
 use crate::sections::{RootKeys, UpstreamKeys};
 use crate::source::Span;
@@ -23,7 +24,17 @@ use crate::text;
 
 /// Looks for all of it in a configuration without errors.
 pub(crate) fn run(keys: &RootKeys, parts: &Parts, laid: &[LaidOut], cx: &mut Context) {
-    let mut lint = Lint { keys, parts, laid, found: Vec::new(), known: HashMap::new() };
+    let upstreams = keys.upstreams.as_ref().map_or(&[][..], |at| &at.value);
+    let mut lint = Lint {
+        keys,
+        parts,
+        laid,
+        found: Vec::new(),
+        known: HashMap::new(),
+        // A circuit stands before the members of its family, and so replaces them here.
+        circuits: laid.iter().rev().map(|laid| (laid.circuit.as_str(), laid)).collect(),
+        upstream_keys: upstreams.iter().map(|named| (named.name.as_str(), &named.value)).collect(),
+    };
     circuits::look(&mut lint, cx);
     expected::look(&mut lint);
     upstreams::look(&mut lint);
@@ -49,6 +60,8 @@ struct Lint<'a> {
     found: Vec<(Problem, usize)>,
     /// Where each was told. What many circuits inherit is told once.
     known: HashMap<(Code, Vec<Span>), usize>,
+    circuits: HashMap<&'a str, &'a LaidOut>,
+    upstream_keys: HashMap<&'a str, &'a UpstreamKeys>,
 }
 
 impl<'a> Lint<'a> {
@@ -66,12 +79,6 @@ impl<'a> Lint<'a> {
 
     fn upstreams(&self) -> &'a [Named<UpstreamKeys>] {
         self.keys.upstreams.as_ref().map_or(&[], |at| &at.value)
-    }
-
-    /// What each circuit is laid out as, by its name; members of families are left out.
-    fn by_circuit(&self) -> BTreeMap<&'a str, &'a LaidOut> {
-        // A circuit stands before the members of its family.
-        self.laid.iter().rev().map(|laid| (laid.circuit.as_str(), laid)).collect()
     }
 }
 
@@ -136,7 +143,7 @@ fn number(value: f64) -> String {
         return String::from("countless");
     }
     let digits =
-        if value >= 10.0 || value == 0.0 { 0 } else { (1.0 - value.log10().floor()) as usize };
+        if value >= 10.0 || value == 0.0 { 0 } else { whole(1.0 - value.log10().floor()) as usize };
     let text = format!("{value:.*}", digits.min(9));
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };

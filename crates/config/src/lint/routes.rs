@@ -32,12 +32,11 @@ pub(super) fn look(lint: &mut Lint<'_>) {
 /// Attempts that the deadline ends before their own timeout does.
 fn attempts(subject: &str, keys: &At<RouteKeys>, route: &Route, lint: &mut Lint<'_>) {
     let Some(deadline) = route.deadline else { return };
-    let circuits = lint.by_circuit();
     for name in &route.upstreams {
         let Some(upstream) = lint.parts.upstreams.get(name) else { continue };
-        let laid = circuits.get(route.circuit_for(name));
-        let own = lint.upstreams().iter().find(|named| named.name == *name);
-        let total = own.map_or(Span::NOWHERE, |own| own.value.total_timeout.span);
+        let laid = lint.circuits.get(route.circuit_for(name)).copied();
+        let own = lint.upstream_keys.get(name.as_str());
+        let total = own.map_or(Span::NOWHERE, |own| own.total_timeout.span);
         let limits = [
             (upstream.timeouts.total, format!("upstreams.{}.total_timeout", key_text(name)), total),
             (
@@ -188,7 +187,6 @@ fn comes_back(subject: &str, keys: &At<RouteKeys>, route: &Route, lint: &mut Lin
 
 /// Breakers that refuse calls to one server because another one fails.
 fn shared(lint: &mut Lint<'_>) {
-    let circuits = lint.by_circuit();
     let mut users: BTreeMap<&str, BTreeMap<(String, &str), &str>> = BTreeMap::new();
     for route in &lint.parts.routes {
         let Some(circuit) = route.circuit.as_deref() else { continue };
@@ -203,7 +201,7 @@ fn shared(lint: &mut Lint<'_>) {
         if built.is_none_or(|built| built.key.contains(&KeyPart::Upstream)) {
             continue;
         }
-        let Some(laid) = circuits.get(circuit) else { continue };
+        let Some(laid) = lint.circuits.get(circuit).copied() else { continue };
         let names: BTreeSet<&str> = servers.values().copied().collect();
         let names: Vec<String> =
             names.into_iter().take(4).map(|name| format!("`{name}`")).collect();
@@ -240,16 +238,16 @@ fn shared(lint: &mut Lint<'_>) {
 fn pushback(lint: &mut Lint<'_>) {
     let circuits = lint.keys.circuit_breaker.as_ref().and_then(|at| at.value.circuits.as_ref());
     for entry in circuits.map_or(&[][..], |at| &at.value) {
+        let mut listed = entry.value.settings.record.iter().flat_map(|list| &list.value);
+        let pushed = |at: &&At<Kind>| matches!(at.value, Kind::RateLimited | Kind::Overloaded);
+        let Some(at) = listed.find(pushed) else { continue };
         let is_llm = |name: &String| {
             lint.parts.upstreams.get(name).is_some_and(|upstream| upstream.kind.is_llm())
         };
         let guards = lint.parts.routes.iter().any(|route| {
             route.upstreams.iter().any(|u| route.circuit_for(u) == entry.name && is_llm(u))
         });
-        let listed = entry.value.settings.record.iter().flat_map(|list| &list.value);
-        let pushed = |at: &&At<Kind>| matches!(at.value, Kind::RateLimited | Kind::Overloaded);
-        let Some(at) = listed.clone().find(pushed).filter(|_| guards) else { continue };
-        let Some(built) = lint.parts.circuits.get(&entry.name) else { continue };
+        let Some(built) = lint.parts.circuits.get(&entry.name).filter(|_| guards) else { continue };
         let message = format!(
             "`circuits.{}` counts {} as a failure of a language model: a token limit that is full for \
              seconds would keep it open for {}, growing up to {}",

@@ -1,5 +1,6 @@
 //! The effective settings of circuits, which come from more layers than one file.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use panelboard_core::{Kind, Settings};
@@ -23,6 +24,11 @@ impl Lister<'_> {
     }
 
     pub(super) fn circuits(&mut self, config: &Config, tree: Option<&Table>) {
+        let index: HashMap<&str, &Table> = tree
+            .into_iter()
+            .flat_map(Table::iter)
+            .filter_map(|entry| Some((entry.key.as_str(), entry.node.as_table()?)))
+            .collect();
         for (name, circuit) in config.circuits() {
             let path = join("circuits", name);
             for setting in &SETTINGS {
@@ -33,13 +39,13 @@ impl Lister<'_> {
                     origin,
                 );
             }
-            self.others(&path, name, circuit, tree);
-            self.members(&path, name, circuit, tree);
+            self.others(&path, name, circuit, &index);
+            self.members(&path, name, circuit, &index);
         }
     }
 
     /// What is no setting of a breaker.
-    fn others(&mut self, path: &str, name: &str, circuit: &Circuit, tree: Option<&Table>) {
+    fn others(&mut self, path: &str, name: &str, circuit: &Circuit, tree: &HashMap<&str, &Table>) {
         let key: Vec<&str> = circuit.key.iter().map(|part| KeyPart::name(*part)).collect();
         let some = |list: &[&str]| if list.is_empty() { Json::Null } else { json!(list) };
         let depends_on: Vec<&str> = circuit.depends_on.iter().map(String::as_str).collect();
@@ -59,7 +65,7 @@ impl Lister<'_> {
     }
 
     /// What some members of a family have different from the others.
-    fn members(&mut self, path: &str, name: &str, circuit: &Circuit, tree: Option<&Table>) {
+    fn members(&mut self, path: &str, name: &str, circuit: &Circuit, tree: &HashMap<&str, &Table>) {
         for rule in &circuit.keys {
             let path = join(&format!("{path}.keys"), &rule.pattern);
             for setting in &SETTINGS {
@@ -79,13 +85,10 @@ impl Lister<'_> {
     }
 
     /// Where the circuit, or one that it extends, says what is at the end of these steps.
-    fn said(&self, name: &str, tree: Option<&Table>, steps: &[&str]) -> Origin {
+    fn said(&self, name: &str, tree: &HashMap<&str, &Table>, steps: &[&str]) -> Origin {
         let mut name = name.to_owned();
         for link in 0..LONGEST_CHAIN {
-            let Some(circuit) = tree.and_then(|t| t.get(&name)).and_then(|e| e.node.as_table())
-            else {
-                break;
-            };
+            let Some(circuit) = tree.get(name.as_str()) else { break };
             if let Some(node) = find(circuit, steps) {
                 let layer = match link {
                     0 => Layer::Own,

@@ -29,15 +29,20 @@ pub(crate) fn lay_over(
                 lay_over(below, over, Some(inner));
             }
             (Some(below), Shape::Map(inner), syntax::Value::Table(over)) => {
+                let places = below.places();
                 for named in over.into_entries() {
-                    let known = below.get_mut(&named.key).and_then(|n| n.node.as_table_mut());
-                    match (known, named.node.value) {
+                    let Some(known) = places.get(&named.key).and_then(|at| below.at_mut(*at))
+                    else {
+                        below.push(named);
+                        continue;
+                    };
+                    match (known.node.as_table_mut(), named.node.value) {
                         (Some(known), syntax::Value::Table(over)) => {
                             lay_over(known, over, Some(inner));
                         }
                         (_, value) => {
                             let node = syntax::Node::new(named.node.span, value);
-                            replace(below, syntax::Entry { node, ..named });
+                            *known = syntax::Entry { node, ..named };
                         }
                     }
                 }

@@ -210,6 +210,11 @@ fn explain(error: &ParseError, place: Place) -> Problem {
             ("there should be a key or `}`", "not a key", "keys are text in double quotes")
         }
         Kind::UnexpectedCloseBracket => ("`]` closes nothing here", "here", "take it out"),
+        Kind::UnexpectedToken => (
+            "there is no JSON value here",
+            "not a value",
+            "the file is one object, `{ … }`, without comments; what is TOML is called .toml",
+        ),
         Kind::UnexpectedColon => ("`:` belongs after a key", "here", "take it out"),
         other => {
             let message = other.to_string();

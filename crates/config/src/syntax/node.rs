@@ -1,5 +1,7 @@
 //! The one tree both formats are read into: values, and where they stand.
 
+use std::collections::HashMap;
+
 use crate::source::Span;
 
 /// A value and its place.
@@ -99,11 +101,32 @@ impl Table {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        let at = self.position(key)?;
+        self.entries.get(at)
+    }
+
+    /// Looking for many keys in many entries, ask [`Table::places`] once instead.
+    fn position(&self, key: &str) -> Option<usize> {
+        let at = self.entries.iter().position(|entry| entry.key == key);
+        crate::work::count(at.map_or(self.entries.len(), |at| at + 1));
+        at
+    }
+
+    /// Where each key is, to use with [`Table::at_mut`].
+    pub(crate) fn places(&self) -> HashMap<String, usize> {
+        crate::work::count(self.entries.len());
+        let places = self.entries.iter().enumerate();
+        places.map(|(at, entry)| (entry.key.clone(), at)).collect()
+    }
+
+    /// The entry at a place of [`Table::places`]; what was pushed since comes after those.
+    pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(place)
     }
 
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.key == key)
+        let at = self.position(key)?;
+        self.entries.get_mut(at)
     }
 
     /// Appends an entry whose key is not there yet.
@@ -112,7 +135,7 @@ impl Table {
     }
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
-        let at = self.entries.iter().position(|entry| entry.key == key)?;
+        let at = self.position(key)?;
         Some(self.entries.remove(at))
     }
 

@@ -151,6 +151,10 @@ fn explain(message: &str, found: Option<&str>) -> Problem {
         ("invalid literal string", "close the text with `'` on the same line"),
         ("missing comma", "separate the values with `,`, or close the list with `]` before this"),
         ("cannot extend", "what stands before the dot has a value already"),
+        ("invalid unquoted key", "a line is `key = value` or `[table]`; `:` is no TOML"),
+        ("invalid key-value pair", "a line is `key = value`; a file that begins with `{` is .json"),
+        ("unexpected leading zero", "write the number without zeros in front"),
+        ("invalid value, expected unicode", "write four digits of a character, such as `\\u00fc`"),
         ("missing escaped value", "write `\\\\` for a backslash, or use single quotes"),
     ]
     .into_iter()
