@@ -63,7 +63,8 @@ fn as_json(listing: &Listing) -> Json {
             }
             Some(Place::Variable(name)) => origin["variable"] = json!(**name),
             Some(Place::Option(key)) => origin["option"] = json!(**key),
-            None => {}
+            // What came in at run time is in no file.
+            Some(Place::Admin) | None => {}
         }
         json!({ "path": listed.path, "value": listed.value, "origin": origin })
     });

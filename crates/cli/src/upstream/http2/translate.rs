@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn bodies_end_where_they_say() {
-        let of = |bytes| translated("GET", bytes);
+        let of = |bytes: &str| translated("GET", bytes);
         let length = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
         assert_eq!(of(length), Ok((200, "hello".into(), 0, true)));
         assert_eq!(of(&length[..length.len() - 2]), Ok((200, "hel".into(), 0, false)));
