@@ -84,6 +84,11 @@ fn slow_bound(laid: &LaidOut, timeout: Duration, lint: &mut Lint<'_>) {
 fn window(laid: &LaidOut, timeout: Duration, lint: &mut Lint<'_>) {
     let settings = &laid.settings;
     let WindowSpec::Time(window) = settings.window() else { return };
+    // Where failures in a row open it and nothing is said of windows, theirs is a second opinion.
+    let by_streak = settings.failure_threshold().is_some();
+    if by_streak && !laid.says(&["window", "failure_rate", "failure_count", "min_calls"]) {
+        return;
+    }
     let (needed, by) = match (settings.failure_rate(), settings.failure_count()) {
         (Some(_), _) => (settings.min_calls(), "min_calls"),
         (None, Some(count)) => (count, "failure_count"),
