@@ -1,6 +1,7 @@
 //! What there is to say about a configuration.
 
 pub(crate) mod codes;
+mod examples;
 pub(crate) mod problem;
 mod reference;
 

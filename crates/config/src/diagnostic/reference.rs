@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::codes::Code;
+use super::examples;
 
 const GROUPS: [(&str, &str); 7] = [
     ("PB00", "Files and syntax"),
@@ -34,6 +35,9 @@ pub fn error_reference_markdown() -> String {
                 severity = code.severity(),
                 text = code.explanation().trim(),
             );
+            if let Some(example) = examples::markdown(*code) {
+                let _ = write!(page, "\n{example}");
+            }
         }
     }
     page
