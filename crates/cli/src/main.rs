@@ -28,7 +28,15 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => runtime()?.block_on(commands::serve::run(&args)),
+        Command::Serve(args) => {
+            // Before there are threads, since it changes the environment.
+            let inherited = commands::serve::inherited();
+            let runtime = runtime()?;
+            let served = runtime.block_on(commands::serve::run(&args, inherited));
+            // What still blocks, such as a reload from a slow disk, must not keep the process.
+            runtime.shutdown_background();
+            served
+        }
         Command::Demo(args) => runtime()?.block_on(commands::demo::run(&args)),
         Command::Upstream(args) => runtime()?
             .block_on(upstream::run(args))

@@ -1,6 +1,7 @@
 //! Starting, running and stopping.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,22 +9,22 @@ use panelboard::event::Bus;
 use panelboard::{Clock, Registry};
 use panelboard_config::{Change, Loaded};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::admin::{Act, Outcome};
-use crate::listen::{self, Limits, ListenError};
+use crate::drain::{Drain, LULL};
+use crate::listen::ListenError;
+use crate::listeners::{Inherited, Listeners};
 use crate::reload::Ask;
-use crate::shared::{LoadError, Shared};
-use crate::{admin, housekeeping, proxy};
+use crate::shared::{LoadError, Shared, addresses};
+use crate::{admin, housekeeping};
 
 /// A gateway that listens, but does not serve yet.
 pub struct Gateway {
     shared: Arc<Shared>,
-    /// With the addresses as they were configured.
-    listeners: Vec<(SocketAddr, TcpListener)>,
-    admin: TcpListener,
+    admin: Arc<TcpListener>,
 }
 
 /// Puts another configuration to work while the gateway runs.
@@ -32,7 +33,23 @@ pub struct Reloader {
     shared: Arc<Shared>,
 }
 
-/// Why a gateway cannot start.
+/// The sockets that a gateway listens on, for another process to listen on, too.
+#[derive(Clone)]
+pub struct Sockets {
+    shared: Arc<Shared>,
+    admin: Arc<TcpListener>,
+}
+
+/// Why a gateway is to end.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Leave {
+    /// It was told to stop.
+    Stopping,
+    /// Another process serves the same sockets by now.
+    HandedOver,
+}
+
+/// Why a gateway cannot start, or cannot do what another configuration asks for.
 #[derive(Debug)]
 pub struct StartError(Reason);
 
@@ -43,38 +60,40 @@ enum Reason {
 }
 
 impl Gateway {
-    /// Opens the listeners of a configuration.
+    /// Opens the listeners of a configuration, but for those that are there already. To be called
+    /// within a runtime.
     ///
     /// # Errors
     /// When an address cannot be listened on, or an upstream cannot be served at all.
-    pub async fn bind(loaded: Loaded) -> Result<Gateway, StartError> {
-        let gateway = loaded.config.gateway().clone();
-        let mut listeners = Vec::new();
-        for listener in gateway.listen {
-            let address = listener.address;
-            listeners.push((address, listen::bind(address).await.map_err(Reason::Listen)?));
-        }
-        let admin = listen::bind(gateway.admin.listen).await.map_err(Reason::Listen)?;
+    pub fn open(loaded: Loaded, mut inherited: Inherited) -> Result<Gateway, StartError> {
+        let gateway = loaded.config.gateway();
+        // An address with any port takes whatever is left.
+        let wants_any = gateway.admin.listen.port() == 0;
+        let first = match wants_any {
+            false => Some(inherited.take(gateway.admin.listen)?),
+            true => None,
+        };
+        let listeners = Listeners::open(&addresses(&loaded.config), &mut inherited)?;
+        let admin = match first {
+            Some(admin) => admin,
+            None => inherited.take(gateway.admin.listen)?,
+        };
+        inherited.leave();
         // Requests take microseconds, so an exact clock costs them nothing that matters.
         let registry =
             Registry::with(&panelboard::Catalog::default(), Clock::precise(), Bus::new());
-        let shared = Arc::new(Shared::new(loaded, registry).map_err(Reason::Load)?);
-        Ok(Gateway { shared, listeners, admin })
+        let shared = Arc::new(Shared::new(loaded, registry, listeners)?);
+        Ok(Gateway { shared, admin: Arc::new(admin) })
     }
 
     /// Where it listens for requests.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+        self.shared.listeners.addresses()
     }
 
     /// The same as URLs.
     pub fn urls(&self) -> Vec<String> {
-        let runtime = self.shared.runtime();
-        let url = |(address, listener): &(SocketAddr, TcpListener)| {
-            let scheme = runtime.front(*address).map_or("http", |front| front.scheme().name());
-            Some(format!("{scheme}://{}", listener.local_addr().ok()?))
-        };
-        self.listeners.iter().filter_map(url).collect()
+        self.shared.listeners.urls(&self.shared)
     }
 
     /// Where the admin API listens.
@@ -87,30 +106,19 @@ impl Gateway {
         Reloader { shared: Arc::clone(&self.shared) }
     }
 
-    /// Serves until `stop` is ready; then lets requests in flight finish within
-    /// `shutdown_grace`. The admin API answers to the end.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Gateway { shared, listeners, admin } = self;
-        let (stop_serving, serving) = watch::channel(false);
-        let (stop_admin, administering) = watch::channel(false);
-        let limits = limits(&shared);
-        let mut servers = JoinSet::new();
-        for (address, listener) in listeners {
-            let Some(first) = shared.runtime().front(address).cloned() else { continue };
-            let front = {
-                let shared = Arc::clone(&shared);
-                // One that a reload leaves out listens until a restart.
-                move || shared.runtime().front(address).unwrap_or(&first).clone()
-            };
-            let shared = Arc::clone(&shared);
-            let answer = move |peer, request| {
-                let shared = Arc::clone(&shared);
-                async move { proxy::serve(&shared, peer, request).await }
-            };
-            servers.spawn(listen::serve(listener, limits, serving.clone(), front, answer));
-        }
+    /// To hand its sockets over while it runs.
+    pub fn sockets(&self) -> Sockets {
+        Sockets { shared: Arc::clone(&self.shared), admin: Arc::clone(&self.admin) }
+    }
+
+    /// Serves until `leave` is ready; then lets requests in flight finish within
+    /// `shutdown_grace`. The admin API answers to the end, unless another process does.
+    pub async fn run(self, leave: impl Future<Output = Leave>) {
+        let Gateway { shared, admin } = self;
+        let administering = Drain::default();
+        shared.listeners.serve(&shared);
         let mut others = JoinSet::new();
-        others.spawn(admin::serve(admin, Arc::clone(&shared), administering));
+        others.spawn(admin::serve(admin, Arc::clone(&shared), administering.clone()));
         others.spawn(admin::send_changes(Arc::clone(&shared)));
         others.spawn(admin::write_audit(Arc::clone(&shared)));
         others.spawn(admin::write_events(Arc::clone(&shared)));
@@ -118,47 +126,35 @@ impl Gateway {
         others.spawn(housekeeping::watch_clock(Arc::clone(&shared)));
         others.spawn(housekeeping::watch_certificates(Arc::clone(&shared)));
 
-        stop.await;
-        shared.drain();
+        if leave.await == Leave::HandedOver {
+            // Whoever follows what happens here follows the wrong process.
+            let administering = administering.clone();
+            others.spawn(async move {
+                administering.run(2 * LULL).await;
+            });
+        }
         let grace = shared.runtime().config.gateway().shutdown_grace;
         info!(?grace, "stopping: no new connections, requests in flight may finish");
-        // The receivers live in the tasks above.
-        let _ = stop_serving.send(true);
-        let drained = async { while servers.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, drained).await.is_err() {
+        shared.listeners.close();
+        if !shared.listeners.drain.run(grace).await {
             warn!(?grace, "some requests did not finish in time and are cut off");
         }
-        let _ = stop_admin.send(true);
         // A connection that is kept alive must not keep the process.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        administering.run(Duration::from_millis(50)).await;
         others.shutdown().await;
-    }
-}
-
-/// The limits of connections are those that the gateway started with.
-fn limits(shared: &Shared) -> Limits {
-    let runtime = shared.runtime();
-    let gateway = runtime.config.gateway();
-    Limits {
-        header_read_timeout: gateway.header_read_timeout,
-        idle_timeout: gateway.idle_timeout,
-        max_header_bytes: gateway.max_header_bytes,
-        max_headers: gateway.max_headers,
-        max_connections: gateway.max_connections,
-        http2: gateway.http2,
     }
 }
 
 impl Reloader {
     /// Puts another configuration to work and says what it changes. Requests under way are not
     /// touched, circuits that are the same keep everything, and others keep phase, generation and
-    /// streak. Addresses and limits of listeners change only with a restart.
+    /// streak. Only the address of the admin API stays as it was.
     ///
     /// # Errors
-    /// When an upstream cannot be served at all, or a token file cannot be used; then everything
-    /// stays as it was.
+    /// When an address cannot be listened on, an upstream cannot be served at all, or a token file
+    /// cannot be used; then everything stays as it was.
     pub fn reload(&self, loaded: Loaded) -> Result<Vec<Change>, StartError> {
-        self.shared.reload(loaded).map_err(|error| StartError(Reason::Load(error)))
+        Ok(self.shared.reload(loaded)?)
     }
 
     /// Whether there are routes to lose.
@@ -182,9 +178,27 @@ impl Reloader {
     }
 }
 
-impl From<Reason> for StartError {
-    fn from(reason: Reason) -> StartError {
-        StartError(reason)
+impl Sockets {
+    /// As they are now: those for requests, then the admin API's.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn all(&self) -> std::io::Result<Vec<OwnedFd>> {
+        let mut sockets = self.shared.listeners.sockets()?;
+        sockets.push(self.admin.as_fd().try_clone_to_owned()?);
+        Ok(sockets)
+    }
+}
+
+impl From<ListenError> for StartError {
+    fn from(error: ListenError) -> StartError {
+        StartError(Reason::Listen(error))
+    }
+}
+
+impl From<LoadError> for StartError {
+    fn from(error: LoadError) -> StartError {
+        StartError(Reason::Load(error))
     }
 }
 

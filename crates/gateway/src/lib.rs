@@ -11,6 +11,7 @@
 //! | module | does |
 //! | --- | --- |
 //! | `listen`, `wire` | connections: limits, timers, framing that nobody can read two ways |
+//! | `listeners`, `admission`, `drain` | which addresses, how many connections, how they end |
 //! | `proxy` | one request: route, attempts along the chain, the answer as it passes |
 //! | `judge` | what an upstream's behaviour says of it: the classification table |
 //! | `fallback` | what the client gets when nothing is left |
@@ -20,6 +21,8 @@
 //! | `housekeeping` | what happens without a request |
 
 mod admin;
+mod admission;
+mod drain;
 mod fallback;
 mod front;
 mod gateway;
@@ -28,6 +31,7 @@ mod housekeeping;
 mod http2;
 mod judge;
 mod listen;
+mod listeners;
 #[cfg_attr(not(test), expect(dead_code, reason = "the proxy does not use it yet"))]
 mod llm;
 mod metrics;
@@ -40,5 +44,6 @@ mod upstream;
 mod wire;
 
 pub use admin::openapi_json;
-pub use gateway::{Gateway, Reloader, StartError};
+pub use gateway::{Gateway, Leave, Reloader, Sockets, StartError};
 pub use judge::classification_markdown;
+pub use listeners::Inherited;

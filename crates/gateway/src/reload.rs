@@ -36,13 +36,14 @@ pub(crate) struct Kept {
 /// Why the configuration is looked at.
 enum Trigger {
     File,
-    Signal,
+    /// What came with it is dropped when all is done.
+    Signal(oneshot::Sender<()>),
     Ask(Ask),
 }
 
 impl Reloader {
     /// Reloads when `file` changes, whenever `signals` says so, and when somebody asks the admin API
-    /// to. Never ready.
+    /// to. Never ready. What comes with a signal is dropped when its reload is over.
     ///
     /// What is wrong with a new configuration is logged with file, line and column, and the
     /// running one is kept.
@@ -50,7 +51,7 @@ impl Reloader {
         self,
         options: LoadOptions,
         mut file: Option<FileWatch>,
-        mut signals: mpsc::Receiver<()>,
+        mut signals: mpsc::Receiver<oneshot::Sender<()>>,
     ) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -64,11 +65,11 @@ impl Reloader {
                     None => continue,
                 },
                 signal = signals.recv(), if signalled => {
-                    signalled = signal.is_some();
-                    if !signalled {
+                    let Some(signal) = signal else {
+                        signalled = false;
                         continue;
-                    }
-                    (Trigger::Signal, read(file.as_ref(), &options))
+                    };
+                    (Trigger::Signal(signal), read(file.as_ref(), &options))
                 }
                 Some(ask) = asks.recv() => (Trigger::Ask(ask), read(file.as_ref(), &options)),
             };
@@ -117,8 +118,9 @@ impl Reloader {
                 act.author = "file".into();
                 None
             }
-            Trigger::Signal => {
+            Trigger::Signal(done) => {
                 act.author = "SIGHUP".into();
+                drop(done);
                 None
             }
             Trigger::Ask(Ask { author, peer, reason, answer }) => {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,10 @@ use serde_json::Value;
 use tracing::warn;
 
 use crate::admin::{Desk, TokenError, Tokens, writable};
+use crate::listen::ListenError;
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
+use crate::proxy::Pseudonym;
 use crate::runtime::Runtime;
 use crate::upstream::ClientError;
 
@@ -22,8 +25,9 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) desk: Desk,
-    /// Whether new requests are no longer taken.
-    draining: AtomicBool,
+    pub(crate) listeners: Listeners,
+    /// Who we are among the proxies that a request passes.
+    pub(crate) pseudonym: Pseudonym,
     /// Whether others than this machine reach the admin API, for as long as this process runs.
     public_admin: bool,
     runtime: ArcSwap<Runtime>,
@@ -41,6 +45,7 @@ struct Sources {
 /// Why a configuration cannot be put to work.
 #[derive(Debug)]
 pub(crate) enum LoadError {
+    Listen(ListenError),
     Client(ClientError),
     Token(TokenError),
     /// A file that cannot be written.
@@ -53,11 +58,15 @@ pub(crate) enum TellError {
     /// The settings are not those it was said about.
     Stale,
     Invalid(Diagnostics),
-    Load(ClientError),
+    Load(LoadError),
 }
 
 impl Shared {
-    pub(crate) fn new(loaded: Loaded, registry: Registry) -> Result<Shared, LoadError> {
+    pub(crate) fn new(
+        loaded: Loaded,
+        registry: Registry,
+        listeners: Listeners,
+    ) -> Result<Shared, LoadError> {
         let tokens = Tokens::load(&loaded).map_err(LoadError::Token)?;
         check_journals(&loaded)?;
         let metrics = Metrics::new(registry.clone());
@@ -70,22 +79,17 @@ impl Shared {
             registry,
             metrics,
             desk: Desk::new(tokens),
-            draining: AtomicBool::new(false),
+            listeners,
+            pseudonym: Pseudonym::random(),
             public_admin,
             runtime: ArcSwap::from_pointee(runtime),
             sources: Mutex::new(Sources { loaded, told: BTreeMap::new() }),
         })
     }
 
-    /// From now on no new requests are taken.
-    pub(crate) fn drain(&self) {
-        // Nothing else is published by it.
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
     /// Whether new requests are no longer taken.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.listeners.drain.is_closing()
     }
 
     /// What requests that arrive now run on.
@@ -101,14 +105,18 @@ impl Shared {
     ///
     /// # Errors
     /// When it cannot be put to work; then everything stays as it was.
-    pub(crate) fn reload(&self, loaded: Loaded) -> Result<Vec<Change>, LoadError> {
+    pub(crate) fn reload(self: &Arc<Self>, loaded: Loaded) -> Result<Vec<Change>, LoadError> {
         let mut sources = self.sources();
         let changed = self.try_reload(&mut sources, loaded);
         self.metrics.reloaded(changed.is_ok());
         changed
     }
 
-    fn try_reload(&self, sources: &mut Sources, loaded: Loaded) -> Result<Vec<Change>, LoadError> {
+    fn try_reload(
+        self: &Arc<Self>,
+        sources: &mut Sources,
+        loaded: Loaded,
+    ) -> Result<Vec<Change>, LoadError> {
         let tokens = Tokens::load(&loaded).map_err(LoadError::Token)?;
         if self.public_admin && tokens.is_empty() {
             return Err(LoadError::Token(TokenError::Public));
@@ -125,7 +133,7 @@ impl Shared {
                 loaded.config.clone()
             }
         };
-        let changes = self.put_to_work(config, &loaded.secrets).map_err(LoadError::Client)?;
+        let changes = self.put_to_work(config, &loaded.secrets)?;
         for name in sources.told.keys().filter(|name| !told.contains_key(*name)) {
             warn!(circuit = name, "`{name}` is what the file says again, not what it was told");
         }
@@ -140,7 +148,7 @@ impl Shared {
     /// # Errors
     /// When it does not, or they cannot be; then everything stays as it was.
     pub(crate) fn tell(
-        &self,
+        self: &Arc<Self>,
         circuit: &str,
         settings: Option<&Value>,
         fits: impl Fn(&Config) -> bool,
@@ -177,11 +185,19 @@ impl Shared {
         (sources.loaded.path.clone(), sources.told.clone())
     }
 
-    fn put_to_work(&self, config: Config, secrets: &Secrets) -> Result<Vec<Change>, ClientError> {
+    fn put_to_work(
+        self: &Arc<Self>,
+        config: Config,
+        secrets: &Secrets,
+    ) -> Result<Vec<Change>, LoadError> {
         let before = self.runtime();
         let changes = diff(&before.config, &config);
-        let next = Runtime::new(config, secrets, &self.registry, &self.metrics, Some(&before))?;
+        // What can fail comes first, and is undone if the rest does.
+        let listeners = self.listeners.prepare(&addresses(&config)).map_err(LoadError::Listen)?;
+        let next = Runtime::new(config, secrets, &self.registry, &self.metrics, Some(&before))
+            .map_err(LoadError::Client)?;
         self.runtime.store(Arc::new(next));
+        self.listeners.change(self, listeners);
         for change in &changes {
             if let Change::Circuit(name, Edit::Removed) = change {
                 self.metrics.forget(name);
@@ -193,6 +209,11 @@ impl Shared {
     fn sources(&self) -> MutexGuard<'_, Sources> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where requests are to come in.
+pub(crate) fn addresses(config: &Config) -> Vec<SocketAddr> {
+    config.gateway().listen.iter().map(|listen| listen.address).collect()
 }
 
 /// Whether what is to be written down can be.
@@ -215,6 +236,7 @@ fn texts(told: &BTreeMap<String, Value>) -> Vec<(String, String)> {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            LoadError::Listen(error) => error.fmt(f),
             LoadError::Client(error) => error.fmt(f),
             LoadError::Token(error) => error.fmt(f),
             LoadError::Journal(path, error) => {

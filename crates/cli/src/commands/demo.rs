@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use panelboard_config::{LoadOptions, load_bytes};
+use panelboard_gateway::{Inherited, Leave};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let path = std::path::Path::new("panelboard.demo.toml");
     let loaded = load_bytes(&options, Some(path), text.as_bytes())
         .map_err(|errors| Failure::new(Code::Runtime, errors.summary()))?;
-    let gateway = serve::bind(loaded).await?;
+    let gateway = serve::open(loaded, Inherited::default())?;
     let signal = serve::stop()?;
     serve::announce(&gateway);
     let (Some(address), Some(admin)) =
@@ -82,7 +83,11 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
         let _ = ended.await;
     });
     let serve_gateway = async {
-        gateway.run(stop).await;
+        let leave = async {
+            stop.await;
+            Leave::Stopping
+        };
+        gateway.run(leave).await;
         let _ = end.send(());
     };
     let (result, ()) = tokio::join!(serve_upstream, serve_gateway);

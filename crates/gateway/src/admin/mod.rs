@@ -24,7 +24,7 @@ mod system;
 mod token;
 mod view;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +35,6 @@ use axum::{Extension, Router, middleware};
 use http::StatusCode;
 use panelboard_config::Http2Limits;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -46,8 +45,10 @@ pub(crate) use journal::{writable, write_audit, write_events};
 pub(crate) use stream::send_changes;
 pub(crate) use token::{TokenError, Tokens};
 
+use crate::admission::Admission;
+use crate::drain::Drain;
 use crate::front::Front;
-use crate::listen::{self, Limits};
+use crate::listen::{self, Caller, Limits, Terms};
 use crate::shared::Shared;
 use guard::{Guard, Peer};
 use problem::Problem;
@@ -66,6 +67,7 @@ const LIMITS: Limits = Limits {
     max_header_bytes: 16 * 1024,
     max_headers: 100,
     max_connections: 512,
+    max_per_client: None,
     // Not spoken here.
     http2: Http2Limits {
         max_streams: 1,
@@ -75,12 +77,12 @@ const LIMITS: Limits = Limits {
     },
 };
 
-/// Serves the admin API until `stop` says so.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+/// Serves the admin API until `drain` says so.
+pub(crate) async fn serve(listener: Arc<TcpListener>, shared: Arc<Shared>, drain: Drain) {
     let router = router(shared);
-    let answer = move |peer: IpAddr, mut request: http::Request<hyper::body::Incoming>| {
+    let answer = move |caller: Arc<Caller>, mut request: http::Request<hyper::body::Incoming>| {
         let router = router.clone();
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(Peer(caller.ip));
         async move {
             use tower_service::Service as _;
             let mut router = router;
@@ -89,7 +91,13 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watc
     };
     let address = listener.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
     let front = Arc::new(Front::plain(address));
-    listen::serve(listener, LIMITS, stop, move || Arc::clone(&front), answer).await;
+    let terms = Terms {
+        limits: |_| LIMITS,
+        front: move || Arc::clone(&front),
+        admission: Arc::<Admission>::default(),
+        drain,
+    };
+    listen::serve(listener, terms, answer).await;
 }
 
 /// The document that describes the admin API, as JSON.

@@ -115,7 +115,7 @@ pub(super) async fn put(
     response
 }
 
-fn tell(shared: &Shared, name: &str, headers: &HeaderMap, body: &NewSettings) -> Answer<()> {
+fn tell(shared: &Arc<Shared>, name: &str, headers: &HeaderMap, body: &NewSettings) -> Answer<()> {
     let breaker = find(shared, name)?;
     reason(body.reason.as_deref())?;
     if shared.runtime().config.circuit(name).is_none()

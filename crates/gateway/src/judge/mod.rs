@@ -48,6 +48,8 @@ pub(crate) enum Observed {
     TotalTimeout,
     /// The route's deadline was over, but other upstreams had had part of it.
     OutOfTime,
+    /// The connection was lost after it had changed to another protocol.
+    TunnelCut,
     /// The client went away before the answer was complete.
     ClientGone,
 }
@@ -93,6 +95,7 @@ impl Observed {
             Observed::PoolFull => {
                 Verdict { outcome: Outcome::Neutral, failover: Failover::Safe, reuse: true }
             }
+            Observed::TunnelCut => failed(Kind::Connect, Failover::No),
             Observed::FirstByteTimeout | Observed::TotalTimeout => {
                 failed(Kind::Timeout, Failover::IfRepeatable)
             }
@@ -130,6 +133,7 @@ impl Observed {
             Observed::StreamUnfinished => "the stream has no end marker",
             Observed::TotalTimeout => "took too long in all",
             Observed::OutOfTime => "the route's deadline was over",
+            Observed::TunnelCut => "the tunnel's connection was lost",
             Observed::ClientGone => "the client went away",
         }
     }

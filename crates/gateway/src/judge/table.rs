@@ -47,6 +47,17 @@ fn rows() -> Vec<Row> {
         row("sends no head within `first_byte_timeout`", Observed::FirstByteTimeout, FALLBACK),
         row("answers with what is not HTTP", Observed::Garbage, FALLBACK),
         row("2xx, 3xx", answered(200, None), PASSED_ON),
+        row(
+            "101, to the protocol that was asked for (judged here; how long it lasts is not)",
+            answered(101, None),
+            "the upgraded connection",
+        ),
+        row("101 that nobody asked for, or to another protocol", Observed::Garbage, FALLBACK),
+        row(
+            "resets an upgraded connection, or ends a WebSocket without a close frame",
+            Observed::TunnelCut,
+            "the end of the connection",
+        ),
         row("4xx but 408 and 429: the caller was wrong", answered(404, None), PASSED_ON),
         row("408", answered(408, None), PASSED_ON),
         row("429, with or without `Retry-After`", answered(429, Some(1)), PASSED_ON),
@@ -117,7 +128,12 @@ pub fn classification_markdown() -> String {
     page.push_str(
         "\nPushback paces the circuit: new calls are refused with reason `paced` until the hint \
          has passed, without opening it. A failure's `Retry-After` can only lengthen an open phase \
-         that this very failure starts.\n",
+         that this very failure starts.\n\n\
+         A call that turns into an upgraded connection is judged when the upstream agrees. Should \
+         that connection be lost later, this counts as one more call, which failed; but only while \
+         the circuit is closed, since what began before an outage has no say in its end. That it \
+         ends in order, that it is silent for `tunnel_idle_timeout`, and that the client goes away, \
+         counts as nothing.\n",
     );
     page
 }

@@ -19,6 +19,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::proxy::End;
+
 /// Bounds of the call duration histogram, in seconds: from a cache to a slow model.
 const BOUNDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
@@ -28,6 +30,8 @@ pub(crate) struct Metrics {
     registry: prometheus_client::registry::Registry,
     requests: Family<RequestLabels, Counter>,
     fallbacks: Family<NameLabel, Counter>,
+    tunnels: Family<TunnelLabels, Gauge>,
+    tunnels_ended: Family<TunnelEndLabels, Counter>,
     durations: Family<CircuitLabel, Histogram, fn() -> Histogram>,
     reload_successful: Gauge<i64>,
     reloaded_at: Gauge<f64, AtomicU64>,
@@ -49,6 +53,41 @@ struct CircuitLabel {
     circuit: String,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct TunnelLabels {
+    route: String,
+    circuit: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct TunnelEndLabels {
+    route: String,
+    circuit: String,
+    end: &'static str,
+}
+
+/// An upgraded connection, counted as open until it is dropped.
+pub(crate) struct OpenTunnel {
+    open: Gauge,
+    ended: Family<TunnelEndLabels, Counter>,
+    labels: TunnelLabels,
+}
+
+impl OpenTunnel {
+    /// It has ended in this way.
+    pub(crate) fn ended(self, end: End) {
+        let TunnelLabels { route, circuit } = self.labels.clone();
+        let labels = TunnelEndLabels { route, circuit, end: end.name() };
+        self.ended.get_or_create(&labels).inc();
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
 /// How long the calls of one circuit took.
 #[derive(Clone)]
 pub(crate) struct CallTimes(Arc<Histogram>);
@@ -64,6 +103,8 @@ impl Metrics {
         let mut registry = prometheus_client::registry::Registry::with_prefix("panelboard");
         let requests = Family::default();
         let fallbacks = Family::default();
+        let tunnels = Family::default();
+        let tunnels_ended = Family::default();
         let durations: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BOUNDS));
         let reload_successful = Gauge::default();
@@ -77,6 +118,16 @@ impl Metrics {
             "fallbacks",
             "Answers given in the upstream's place, by the fallback's name",
             Family::clone(&fallbacks),
+        );
+        registry.register(
+            "gateway_tunnels",
+            "Upgraded connections (WebSocket and others) that are open, by route and circuit",
+            Family::clone(&tunnels),
+        );
+        registry.register(
+            "gateway_tunnels_ended",
+            "Upgraded connections that have ended, by route, circuit and how",
+            Family::clone(&tunnels_ended),
         );
         registry.register(
             "circuit_call_duration_seconds",
@@ -99,7 +150,16 @@ impl Metrics {
             prometheus_client::metrics::info::Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         registry.register_collector(Box::new(circuits::Circuits::new(circuits)));
-        Metrics { registry, requests, fallbacks, durations, reload_successful, reloaded_at }
+        Metrics {
+            registry,
+            requests,
+            fallbacks,
+            tunnels,
+            tunnels_ended,
+            durations,
+            reload_successful,
+            reloaded_at,
+        }
     }
 
     pub(crate) fn call_times(&self, circuit: &str) -> CallTimes {
@@ -119,6 +179,14 @@ impl Metrics {
 
     pub(crate) fn count_fallback(&self, name: &str) {
         self.fallbacks.get_or_create(&NameLabel { name: name.to_owned() }).inc();
+    }
+
+    /// Takes note of an upgraded connection.
+    pub(crate) fn tunnel(&self, route: &str, circuit: &str) -> OpenTunnel {
+        let labels = TunnelLabels { route: route.to_owned(), circuit: circuit.to_owned() };
+        let open = self.tunnels.get_or_create_owned(&labels);
+        open.inc();
+        OpenTunnel { open, ended: Family::clone(&self.tunnels_ended), labels }
     }
 
     /// Takes note of an attempt to load the configuration.

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use super::guard::Guard;
+use super::headers::keep_trailers;
 use crate::judge::{Observed, StreamEnd, StreamJudge};
 
 /// A probe that is still getting somewhere renews its lease this often.
@@ -149,7 +150,10 @@ impl Body for Answer {
             },
         };
         match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    keep_trailers(trailers);
+                }
                 this.watch.pass(&frame);
                 // Nothing comes after trailers, and over HTTP/2 nobody asks for it.
                 if frame.is_trailers() || this.incoming.is_end_stream() {

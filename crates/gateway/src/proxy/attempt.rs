@@ -1,15 +1,17 @@
 //! One attempt at one upstream.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::response::Parts as ResponseHead;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use panelboard::{CircuitBreaker, Outcome, Rejected};
 use tokio::time::Instant;
 
@@ -17,7 +19,10 @@ use super::answer::{Answer, Bounds, now};
 use super::guard::Guard;
 use super::headers;
 use super::model::{self, Asked};
+use super::origin::Origin;
+use super::upgrade::Upgrade;
 use super::upload::{Upload, UploadBody, UploadFault};
+use super::via::Pseudonym;
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_hint};
 use crate::runtime::Target;
@@ -33,7 +38,10 @@ pub(crate) struct Exchange<'a> {
     /// The path and query that go to the upstream.
     pub(crate) target: &'a str,
     pub(crate) asked: &'a Asked,
-    pub(crate) peer: IpAddr,
+    pub(crate) origin: &'a Origin,
+    pub(crate) pseudonym: &'a Pseudonym,
+    /// The protocol that the client wants to go on in.
+    pub(crate) upgrade: Option<&'a Upgrade>,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -50,12 +58,23 @@ pub(crate) struct Turn {
 pub(crate) enum Attempt {
     /// There is an answer for the client.
     Answered(Response<Answer>),
+    /// The upstream goes on in the protocol that was asked for.
+    Switched(Box<Switched>),
     /// There is none worth having, or only one that another upstream might better.
     Failed { observed: Observed, answer: Option<Response<Answer>> },
     /// The circuit refused.
     Refused(Rejected),
     /// The client's own body failed, so nothing is to be said of the upstream.
     Upload(UploadFault),
+}
+
+/// A connection to an upstream that has changed its protocol.
+pub(crate) struct Switched {
+    /// Its 101.
+    pub(crate) head: ResponseHead,
+    pub(crate) upstream: OnUpgrade,
+    /// What errors from here on belong to.
+    pub(crate) trace: Option<Arc<str>>,
 }
 
 /// Which circuit an attempt was made under.
@@ -77,8 +96,8 @@ pub(crate) async fn attempt(
         Err(rejected) => return (Circuit { breaker, header }, Attempt::Refused(rejected)),
     };
     let circuit = Circuit { breaker, header };
-    let trace = headers::trace_id(&exchange.head.headers);
-    let mut guard = Guard::new(permit, lease, trace, target.times.clone())
+    let trace = exchange.origin.trace(&exchange.head.headers);
+    let mut guard = Guard::new(permit, lease, trace.clone(), target.times.clone())
         .with_last_words(shape::last_words(target.client.kind()));
     let Ok(request) = request(exchange, target, turn) else {
         // The target makes no URI: the client's affair, not the upstream's.
@@ -90,6 +109,13 @@ pub(crate) async fn attempt(
     let of_whole = bounds(exchange, target, turn, guard.until());
     let asked = if exchange.asked.stream == Some(true) { of_stream } else { of_whole };
     match guard.watch(sent(exchange, target, turn, request, asked)).await {
+        Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let upstream = hyper::upgrade::on(&mut response);
+            let (head, _) = response.into_parts();
+            // Judged now: what follows may last for days.
+            guard.complete();
+            (circuit, Attempt::Switched(Box::new(Switched { head, upstream, trace })))
+        }
         Ok(response) => {
             (circuit, body(response, guard, exchange, target, of_whole, of_stream).await)
         }
@@ -142,11 +168,15 @@ fn request(
 ) -> Result<Request<UploadBody>, http::Error> {
     let client = &target.client;
     let mut map = exchange.head.headers.clone();
-    headers::remove_hop_by_hop(&mut map);
+    headers::for_upstream(&mut map);
     if exchange.head.version == Version::HTTP_2 {
         headers::join_cookies(&mut map);
     }
-    headers::add_forwarded(&mut map, &exchange.head.uri, exchange.peer);
+    exchange.origin.tell(&mut map, &exchange.head.uri);
+    exchange.pseudonym.sign(&mut map, exchange.head.version);
+    if let Some(upgrade) = exchange.upgrade {
+        upgrade.ask(&mut map);
+    }
     if !turn.addressed || client.auth().is_some() {
         headers::remove_credentials(&mut map);
     }
@@ -221,10 +251,11 @@ async fn head(
 ) -> Result<Response<Incoming>, SendError> {
     let timeouts = target.client.timeouts();
     let send = async {
-        match before {
+        match (exchange.upgrade, before) {
+            (Some(upgrade), _) => target.client.send_to_upgrade(request, upgrade).await,
             // Another idle connection may be as old as the one that was closed.
-            Unseen::ClosedIdle => target.client.send_afresh(request).await,
-            Unseen::No | Unseen::Certainly => target.client.send(request).await,
+            (None, Unseen::ClosedIdle) => target.client.send_afresh(request).await,
+            (None, Unseen::No | Unseen::Certainly) => target.client.send(request).await,
         }
     };
     tokio::select! {

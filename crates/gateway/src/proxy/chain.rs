@@ -1,6 +1,5 @@
 //! One request along its route's chain of upstreams.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,24 +10,36 @@ use hyper::body::Incoming;
 use panelboard::PhaseName;
 
 use super::answer::now;
-use super::attempt::{Attempt, Circuit, Exchange, Turn, attempt};
+use super::attempt::{Attempt, Circuit, Exchange, Switched, Turn, attempt};
 use super::body::{bad_upload, read};
-use super::reply::{CIRCUIT, Reply, STATE, passed_on, whole};
+use super::origin::Origin;
+use super::reply::{self, CIRCUIT, Reply, STATE, passed_on, whole};
+use super::tunnel::Tunnel;
+use super::upgrade::{Upgrade, is_websocket};
 use super::upload::Upload;
 use crate::fallback::{self, Cause, Wanted, Why};
 use crate::judge::{Failover, Observed};
 use crate::runtime::{Plan, Runtime};
+use crate::shared::Shared;
 
 /// When it is worth coming back, where no circuit says.
 const SOON: Duration = Duration::from_secs(1);
 
+/// What a client wants.
+pub(super) struct Wish {
+    pub(super) head: Parts,
+    pub(super) body: Incoming,
+    /// The protocol to go on in.
+    pub(super) upgrade: Option<Upgrade>,
+}
+
 /// Sends a request along a route's chain of upstreams.
 pub(super) async fn route(
+    shared: &Shared,
     runtime: &Arc<Runtime>,
     plan: &Arc<Plan>,
-    peer: IpAddr,
-    head: Parts,
-    body: Incoming,
+    origin: &Origin,
+    Wish { head, body, upgrade }: Wish,
 ) -> Result<Response<Reply>, Response<Bytes>> {
     let (upload, asked) = read(runtime, plan, &head, body).await?;
     let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -37,8 +48,16 @@ pub(super) async fn route(
         None => path.to_owned(),
     };
     let deadline = plan.route.deadline.and_then(|deadline| now().checked_add(deadline));
-    let exchange =
-        Exchange { head: &head, upload: &upload, target: &target, asked: &asked, peer, deadline };
+    let exchange = Exchange {
+        head: &head,
+        upload: &upload,
+        target: &target,
+        asked: &asked,
+        origin,
+        pseudonym: &shared.pseudonym,
+        upgrade: upgrade.as_ref(),
+        deadline,
+    };
     let shows_headers = runtime.config.gateway().response_headers;
     let mut cause: Option<Cause> = None;
     let mut held = None;
@@ -53,6 +72,23 @@ pub(super) async fn route(
         match outcome {
             Attempt::Answered(answer) => {
                 return Ok(passed_on(answer, &circuit, upstream, shows_headers));
+            }
+            Attempt::Switched(switched) => {
+                let Switched { head, upstream: theirs, trace } = *switched;
+                if let Some(upgrade) = upgrade {
+                    let tunnel = Tunnel {
+                        client: upgrade.client,
+                        upstream: theirs,
+                        websocket: is_websocket(&head.headers),
+                        idle: target.client.timeouts().tunnel_idle,
+                        gauge: shared.metrics.tunnel(&plan.route.name, &target.circuit),
+                        breaker: circuit.breaker.clone(),
+                        trace,
+                        caller: origin.caller(),
+                    };
+                    tunnel.open(&shared.listeners.drain);
+                }
+                return Ok(reply::switched(head, &circuit, upstream, shows_headers));
             }
             Attempt::Upload(fault) => return Err(bad_upload(fault, plan)),
             Attempt::Refused(rejected) => {

@@ -30,10 +30,9 @@ impl Guard {
     pub(crate) fn new(
         permit: OwnedPermit,
         lease: Duration,
-        trace: Option<&str>,
+        trace: Option<Arc<str>>,
         times: CallTimes,
     ) -> Guard {
-        let trace = trace.map(Arc::from);
         let started = now();
         let slow_at = permit.slow_after().and_then(|after| started.checked_add(after));
         Guard { permit, started, slow_at, lease, trace, times, last_words: "" }

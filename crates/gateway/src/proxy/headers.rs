@@ -1,12 +1,12 @@
 //! Headers on their way through.
 
-use std::net::IpAddr;
-
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::upgrade::words;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -61,23 +61,15 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Says who is asking, and for what host. What a client claims to have been forwarded is replaced:
-/// nobody is trusted to say so yet.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, peer: IpAddr) {
-    headers.remove(FORWARDED);
-    // Where the target names a host, that is the one (RFC 9112, section 3.2.2), as for routes.
-    let target = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next());
-    if let Some(Ok(host)) = target.map(HeaderValue::from_str) {
-        headers.insert(HOST, host);
+/// Leaves of a request's head what is for the upstream.
+pub(crate) fn for_upstream(headers: &mut HeaderMap) {
+    let takes_trailers = words(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
+    remove_hop_by_hop(headers);
+    // We pass trailers on to whoever takes them, so the upstream may send some.
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    if let Ok(peer) = HeaderValue::from_str(&peer.to_canonical().to_string()) {
-        headers.insert(FORWARDED_FOR, peer);
-    }
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    match headers.remove(HOST) {
-        Some(host) => headers.insert(FORWARDED_HOST, host),
-        None => headers.remove(FORWARDED_HOST),
-    };
     // The body is read when the upstream wants it; to ask for leave is between client and us.
     headers.remove(EXPECT);
 }
@@ -95,6 +87,46 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
         whole.set_sensitive(true);
         headers.insert(COOKIE, whole);
     }
+}
+
+/// Removes from trailers what only a head may say: how to read the message, where it goes, who sends
+/// it, and what we alone say (RFC 9110, section 6.5.1).
+pub(crate) fn keep_trailers(trailers: &mut HeaderMap) {
+    let heads: Vec<HeaderName> =
+        trailers.keys().filter(|name| !is_trailer(name)).cloned().collect();
+    for name in heads {
+        trailers.remove(name);
+    }
+}
+
+fn is_trailer(name: &HeaderName) -> bool {
+    const HEAD_ONLY: [&str; 18] = [
+        "accept-encoding",
+        "age",
+        "cache-control",
+        "date",
+        "expect",
+        "expires",
+        "forwarded",
+        "location",
+        "max-forwards",
+        "pragma",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "vary",
+        "via",
+        "www-authenticate",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    const HEAD_ONLY_BELOW: [&str; 6] =
+        ["content-", "if-", "proxy-", "sec-", "x-forwarded-", "x-panelboard-"];
+    let text = name.as_str();
+    *name != TRAILER
+        && ![&HOP_BY_HOP[..], &PROTECTED, &CREDENTIALS].iter().any(|names| names.contains(name))
+        && !HEAD_ONLY.contains(&text)
+        && !HEAD_ONLY_BELOW.iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// Removes the client's credentials: they were given to the first upstream of a route, not to its
@@ -157,27 +189,46 @@ mod tests {
     }
 
     #[test]
-    fn clients_cannot_claim_to_have_been_forwarded() {
+    fn an_upstream_is_told_that_trailers_are_taken() {
         let mut map = headers(&[
-            ("host", "example.com"),
-            ("x-forwarded-for", "10.0.0.1"),
-            ("x-forwarded-proto", "https"),
-            ("forwarded", "for=10.0.0.1"),
+            ("connection", "TE, x-hop"),
+            ("te", "gzip;q=0.5, Trailers"),
+            ("x-hop", "1"),
             ("expect", "100-continue"),
         ]);
-        add_forwarded(&mut map, &Uri::from_static("/"), "::ffff:192.0.2.7".parse().unwrap());
-        assert_eq!(names(&map), ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
-        assert_eq!(map["x-forwarded-for"], "192.0.2.7");
-        assert_eq!(map["x-forwarded-host"], "example.com");
-        assert_eq!(map["x-forwarded-proto"], "http");
+        for_upstream(&mut map);
+        assert_eq!(names(&map), ["connection", "te"]);
+        assert_eq!(
+            (map["te"].as_bytes(), map["connection"].as_bytes()),
+            (&b"trailers"[..], &b"te"[..])
+        );
+        let mut map = headers(&[("te", "gzip")]);
+        for_upstream(&mut map);
+        assert_eq!(names(&map), [""; 0]);
     }
 
     #[test]
-    fn the_host_is_that_of_the_target_if_it_names_one() {
-        let mut map = headers(&[("host", "one.example")]);
-        let target = Uri::from_static("http://user@two.example:81/x");
-        add_forwarded(&mut map, &target, "192.0.2.7".parse().unwrap());
-        assert_eq!(map["x-forwarded-host"], "two.example:81");
+    fn trailers_say_nothing_that_belongs_into_a_head() {
+        let mut map = headers(&[
+            ("grpc-status", "0"),
+            ("x-checksum", "1"),
+            ("server-timing", "db;dur=1"),
+            ("etag", "\"1\""),
+            ("content-length", "5"),
+            ("content-encoding", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("authorization", "Bearer x"),
+            ("cookie", "a=1"),
+            ("set-cookie", "a=1"),
+            ("host", "a"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-panelboard-fallback", "x"),
+            ("x-api-key", "x"),
+            ("trailer", "x"),
+            ("if-match", "x"),
+        ]);
+        keep_trailers(&mut map);
+        assert_eq!(names(&map), ["etag", "grpc-status", "server-timing", "x-checksum"]);
     }
 
     #[test]

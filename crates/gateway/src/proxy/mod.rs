@@ -8,33 +8,73 @@ mod form;
 mod guard;
 mod headers;
 mod model;
+mod origin;
 mod paced;
 mod reply;
+mod tunnel;
+mod upgrade;
 mod upload;
+mod via;
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, HOST, UPGRADE};
+use http::header::{ALLOW, CONNECTION, HOST};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
+use tracing::info;
 
+use chain::Wish;
+use origin::{Origin, REQUEST_ID};
 use reply::{Reply, whole};
+pub(crate) use tunnel::End;
+pub(crate) use upgrade::Upgrade;
 pub(crate) use upload::UploadBody;
+use via::Loop;
+pub(crate) use via::Pseudonym;
 
 use crate::fallback;
+use crate::listen::Caller;
+use crate::runtime::Runtime;
 use crate::shared::Shared;
+
+/// Longer paths are cut in the log.
+const LONGEST_PATH: usize = 512;
 
 /// Answers one request.
 pub(crate) async fn serve(
     shared: &Shared,
-    peer: IpAddr,
+    caller: &Arc<Caller>,
     request: Request<Incoming>,
 ) -> Response<Reply> {
     let runtime = shared.runtime();
-    let (head, body) = request.into_parts();
-    if let Some(refusal) = inadmissible(&head) {
+    let gateway = runtime.config.gateway();
+    let origin = Origin::of(gateway, caller, request.headers());
+    let told = gateway.access_log.then(|| Told::new(&request));
+    let mut response = answer(shared, &runtime, &origin, request).await;
+    // An upstream's own is what its makers ask for.
+    if !response.headers().contains_key(REQUEST_ID) {
+        response.headers_mut().insert(REQUEST_ID, origin.id.clone());
+    }
+    if let Some(told) = told {
+        told.log(&origin, &response);
+    }
+    response
+}
+
+async fn answer(
+    shared: &Shared,
+    runtime: &Arc<Runtime>,
+    origin: &Origin,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    let (mut head, body) = request.into_parts();
+    let upgrade = Upgrade::of(&mut head);
+    let refusal = inadmissible(shared, runtime, &head)
+        .or_else(|| upgrade.as_ref().and_then(|_| no_body(&body)));
+    if let Some(refusal) = refusal {
         return whole(refusal);
     }
     if head.uri.path() == crate::health::PATH && runtime.config.switches().expose_health_endpoint {
@@ -50,7 +90,8 @@ pub(crate) async fn serve(
         let detail = format!("No route takes {} {}.", head.method, head.uri.path());
         return whole(fallback::refusal(StatusCode::NOT_FOUND, "No route", &detail));
     };
-    let response = match chain::route(&runtime, plan, peer, head, body).await {
+    let wish = Wish { head, body, upgrade };
+    let response = match chain::route(shared, runtime, plan, origin, wish).await {
         Ok(response) => response,
         Err(refusal) => whole(refusal),
     };
@@ -62,7 +103,7 @@ pub(crate) async fn serve(
 }
 
 /// Requests that are no business of any route.
-fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
+fn inadmissible(shared: &Shared, runtime: &Runtime, head: &Parts) -> Option<Response<Bytes>> {
     let headers = &head.headers;
     // Whoever sent this may not mean the next bytes as we would read them.
     let closing = |mut refused: Response<Bytes>| {
@@ -71,6 +112,18 @@ fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
     };
     if let Some(detail) = form::fault(head) {
         return closing(fallback::refusal(StatusCode::BAD_REQUEST, "Bad request", detail));
+    }
+    let most = runtime.config.gateway().max_uri_bytes;
+    if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > most) {
+        let detail = format!("The target is longer than the {most} bytes that are accepted here.");
+        return Some(fallback::refusal(StatusCode::URI_TOO_LONG, "Target too long", &detail));
+    }
+    if let Err(found) = shared.pseudonym.check(headers) {
+        let detail = match found {
+            Loop::Again => "The request has passed here before: an upstream sends it back.",
+            Loop::TooFar => "The request has passed too many proxies.",
+        };
+        return Some(fallback::refusal(StatusCode::LOOP_DETECTED, "Loop detected", detail));
     }
     let why = match head.method {
         Method::CONNECT => Some("This is not a forward proxy: CONNECT is not served."),
@@ -87,25 +140,15 @@ fn inadmissible(head: &Parts) -> Option<Response<Bytes>> {
         );
         return closing(refused);
     }
-    if wants_upgrade(headers) {
-        return Some(fallback::refusal(
-            StatusCode::NOT_IMPLEMENTED,
-            "Upgrade not supported",
-            "This version passes on no upgraded connections, WebSocket among them.",
-        ));
-    }
     None
 }
 
-/// Whether the client asks to go on in another protocol, and means it: `h2c` is an offer that
-/// clients make to everybody, and going on as before is a good answer (RFC 9110, section 7.8).
-fn wants_upgrade(headers: &http::HeaderMap) -> bool {
-    let words = |name| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty())
-    };
-    let nominated = words(CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade"));
-    nominated && words(UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
+/// A connection changes when the request is complete, which it is with its head.
+fn no_body(body: &Incoming) -> Option<Response<Bytes>> {
+    (!body.is_end_stream()).then(|| {
+        let detail = "A request to upgrade the connection has no body here.";
+        fallback::refusal(StatusCode::BAD_REQUEST, "Bad request", detail)
+    })
 }
 
 /// The host a request is for, in small letters and without its port.
@@ -115,4 +158,40 @@ fn host(head: &Parts) -> Option<String> {
         None => head.headers.get(HOST)?.to_str().ok()?.parse().ok()?,
     };
     Some(authority.host().to_ascii_lowercase())
+}
+
+/// What the access log tells of a request.
+struct Told {
+    method: Method,
+    path: String,
+    started: Instant,
+}
+
+impl Told {
+    fn new(request: &Request<Incoming>) -> Told {
+        let path = request.uri().path();
+        // A path is ASCII without control characters, as the parser has seen to.
+        let path = path[..path.len().min(LONGEST_PATH)].to_owned();
+        Told { method: request.method().clone(), path, started: answer::now() }
+    }
+
+    /// When the head of the answer is ready: of a long answer, the rest is yet to come.
+    fn log(&self, origin: &Origin, response: &Response<Reply>) {
+        let header = |name: &HeaderName| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-")
+        };
+        info!(
+            target: "panelboard::access",
+            client = %origin.client,
+            method = %self.method,
+            path = self.path,
+            status = response.status().as_u16(),
+            upstream = header(&reply::UPSTREAM),
+            circuit = header(&reply::CIRCUIT),
+            fallback = header(&fallback::FALLBACK_HEADER),
+            millis = self.started.elapsed().as_millis() as u64,
+            request = origin.id.to_str().unwrap_or("-"),
+            "request"
+        );
+    }
 }

@@ -4,17 +4,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response};
+use http::header::UPGRADE;
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::answer::{Answer, AnswerError};
 use super::attempt::Circuit;
-use super::headers;
+use super::{headers, upgrade};
 use crate::fallback;
 
 pub(super) const CIRCUIT: HeaderName = HeaderName::from_static("x-panelboard-circuit");
 pub(super) const STATE: HeaderName = HeaderName::from_static("x-panelboard-state");
-const UPSTREAM: HeaderName = HeaderName::from_static("x-panelboard-upstream");
+pub(super) const UPSTREAM: HeaderName = HeaderName::from_static("x-panelboard-upstream");
 
 pin_project_lite::pin_project! {
     /// What a client gets.
@@ -38,7 +40,32 @@ pub(super) fn passed_on(
     upstream: Option<HeaderValue>,
     shows_headers: bool,
 ) -> Response<Reply> {
-    let headers = answer.headers_mut();
+    mark(answer.headers_mut(), circuit, upstream, shows_headers);
+    answer.map(|answer| Reply::Answer { answer })
+}
+
+/// An upstream's 101, as the client gets it.
+pub(super) fn switched(
+    head: Parts,
+    circuit: &Circuit,
+    upstream: Option<HeaderValue>,
+    shows_headers: bool,
+) -> Response<Reply> {
+    let mut response = Response::from_parts(head, Reply::Whole { bytes: None });
+    let headers = response.headers_mut();
+    let protocol = headers.get(UPGRADE).cloned();
+    mark(headers, circuit, upstream, shows_headers);
+    upgrade::agree(headers, protocol);
+    response
+}
+
+/// Leaves of an answer's head what is for the client, and says where it is from.
+fn mark(
+    headers: &mut HeaderMap,
+    circuit: &Circuit,
+    upstream: Option<HeaderValue>,
+    shows_headers: bool,
+) {
     headers::remove_hop_by_hop(headers);
     // Only we may say so.
     for ours in [CIRCUIT, STATE, UPSTREAM, fallback::FALLBACK_HEADER] {
@@ -53,7 +80,6 @@ pub(super) fn passed_on(
             headers.insert(UPSTREAM, upstream);
         }
     }
-    answer.map(|answer| Reply::Answer { answer })
 }
 
 impl Body for Reply {

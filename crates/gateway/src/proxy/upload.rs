@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::headers::keep_trailers;
 use super::paced::Paced;
 
 /// A request's body, for as many attempts as it lasts.
@@ -142,7 +143,7 @@ impl Body for UploadBody {
         if state.ended {
             return Poll::Ready(None);
         }
-        let frame = match Pin::new(&mut state.incoming).poll_frame(cx) {
+        let mut frame = match Pin::new(&mut state.incoming).poll_frame(cx) {
             Poll::Pending => {
                 state.waiting = true;
                 return Poll::Pending;
@@ -150,6 +151,11 @@ impl Body for UploadBody {
             Poll::Ready(frame) => frame,
         };
         state.waiting = false;
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            keep_trailers(trailers);
+        }
         let fault = match &frame {
             Some(Err(_)) => Some(UploadFault::Client),
             Some(Ok(frame)) => {

@@ -21,7 +21,7 @@ use connect::{Connector, Tls, Used};
 pub(crate) use error::{SendError, Unseen};
 use head::is_unambiguous;
 
-use crate::proxy::UploadBody;
+use crate::proxy::{Upgrade, UploadBody};
 use crate::tls::{self, TlsError};
 
 /// How long a connection of HTTP/2 with requests under way may be silent before it is asked for a
@@ -45,7 +45,11 @@ pub(crate) struct Client {
     pool: Pool<Connector, UploadBody>,
     /// The same without keeping any connection: each request gets one of its own.
     fresh: Pool<Connector, UploadBody>,
-    tls: Option<Arc<Tls>>,
+    /// For what is to become another protocol, which HTTP/2 cannot: each request gets a connection
+    /// of its own, of HTTP/1.1.
+    upgraded: Pool<Connector, UploadBody>,
+    /// Of both kinds of connection.
+    tls: [Option<Arc<Tls>>; 2],
 }
 
 /// Why an upstream or a listener cannot be served at all.
@@ -83,7 +87,6 @@ impl Client {
             (None, _) => None,
         };
         let connector = connector(name, &upstream).map_err(failed)?;
-        let tls = connector.tls.clone();
         let mut builder = Pool::builder(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -94,11 +97,20 @@ impl Client {
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW);
+        let mut plain = connector.clone();
+        if upstream.http2 != Http2::Off {
+            let only = Upstream { http2: Http2::Off, ..upstream.clone() };
+            plain = self::connector(name, &only).map_err(failed)?;
+            // One bound for all of them.
+            plain.slots.clone_from(&connector.slots);
+        }
+        let tls = [connector.tls.clone(), plain.tls.clone()];
+        let upgraded = builder.clone().http2_only(false).pool_max_idle_per_host(0).build(plain);
         let fresh = builder.clone().pool_max_idle_per_host(0).build(connector.clone());
         let pool = builder.pool_max_idle_per_host(upstream.max_idle_connections).build(connector);
         let header = HeaderValue::from_str(name).ok();
         let (name, secret) = (name.to_owned(), secret.cloned());
-        Ok(Client { name, header, upstream, secret, auth, pool, fresh, tls })
+        Ok(Client { name, header, upstream, secret, auth, pool, fresh, upgraded, tls })
     }
 
     /// Whether it already is what this configuration asks for.
@@ -145,7 +157,7 @@ impl Client {
 
     /// Looks whether the files of its TLS have changed.
     pub(crate) fn look(&self) {
-        if let Some(tls) = &self.tls {
+        for tls in self.tls.iter().flatten() {
             tls.config.look();
         }
     }
@@ -166,6 +178,21 @@ impl Client {
         self.send_by(&self.fresh, request).await
     }
 
+    /// Sends a request to go on in another protocol. The answer is 101 only if it agrees to that.
+    pub(crate) async fn send_to_upgrade(
+        &self,
+        request: Request<UploadBody>,
+        upgrade: &Upgrade,
+    ) -> Result<Response<Incoming>, SendError> {
+        let answer = self.upgraded.request(request).await;
+        let answer = answer.map_err(|error| SendError::of(&error))?;
+        let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        match switched && upgrade.is_answered_by(answer.headers()) {
+            true => Ok(answer),
+            false => unambiguous(answer),
+        }
+    }
+
     async fn send_by(
         &self,
         pool: &Pool<Connector, UploadBody>,
@@ -177,13 +204,18 @@ impl Client {
         {
             used.set();
         }
-        match is_unambiguous(answer.status(), answer.headers()) {
-            true => Ok(answer),
-            false => Err(SendError::garbage(match answer.status() {
-                StatusCode::SWITCHING_PROTOCOLS => "it changes to a protocol nobody asked for",
-                _ => "where its body ends can be read in more than one way",
-            })),
-        }
+        unambiguous(answer)
+    }
+}
+
+/// An answer whose body has one end, and which is one.
+fn unambiguous(answer: Response<Incoming>) -> Result<Response<Incoming>, SendError> {
+    match is_unambiguous(answer.status(), answer.headers()) {
+        true => Ok(answer),
+        false => Err(SendError::garbage(match answer.status() {
+            StatusCode::SWITCHING_PROTOCOLS => "it changes to a protocol nobody asked for",
+            _ => "where its body ends can be read in more than one way",
+        })),
     }
 }
 

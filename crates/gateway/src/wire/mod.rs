@@ -11,7 +11,7 @@ mod stream;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(crate) struct Wire {
     patience: Patience,
     /// Runs while a head is under way, or while a body does not move.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing.
+    untaken: Option<Pin<Box<Sleep>>>,
 }
 
 /// How long a client is waited for.
@@ -39,12 +41,12 @@ pub(crate) struct Wire {
 pub(crate) struct Patience {
     /// For all of a head, once it has begun.
     pub(crate) head: Duration,
-    /// For the next piece of a body.
+    /// For the next piece of a body, in either direction.
     pub(crate) body: Duration,
 }
 
 /// Shared by a connection's bytes and its requests: what is wrong with the former, and from which
-/// of the latter on.
+/// of the latter on; and whether they are HTTP no longer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ambiguity(Arc<Known>);
 
@@ -54,11 +56,13 @@ struct Known {
     found: AtomicU64,
     /// How many requests have been asked about.
     requests: AtomicU32,
+    left_http: AtomicBool,
 }
 
 impl Wire {
     pub(crate) fn new(stream: Stream, patience: Patience, ambiguity: Ambiguity) -> Wire {
-        Wire { stream, framing: Framing::new(), ambiguity, broken: false, patience, timer: None }
+        let framing = Framing::new();
+        Wire { stream, framing, ambiguity, broken: false, patience, timer: None, untaken: None }
     }
 
     /// A client that has begun must get on with it. Called when nothing has come, though something
@@ -76,6 +80,22 @@ impl Wire {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(time)));
         timer.as_mut().poll(cx)
     }
+
+    /// A client must take what it asked for. Called with what came of writing to it.
+    fn poll_taken<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<std::io::Result<T>>,
+    ) -> Poll<std::io::Result<T>> {
+        if written.is_ready() || self.ambiguity.has_left_http() {
+            self.untaken = None;
+            return written;
+        }
+        let time = self.patience.body;
+        let timer = self.untaken.get_or_insert_with(|| Box::pin(sleep(time)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Wire {
@@ -84,6 +104,9 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        if self.ambiguity.has_left_http() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
         let before = buf.filled().len();
         if self.broken {
             return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
@@ -123,11 +146,13 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_taken(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_taken(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -139,7 +164,8 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         pieces: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.poll_taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -150,6 +176,17 @@ impl AsyncWrite for Wire {
 // ===== impl Ambiguity =====
 
 impl Ambiguity {
+    /// From now on the bytes are of another protocol.
+    pub(crate) fn leave_http(&self) {
+        // Release: the bytes are read by whoever polls the connection, perhaps on another thread.
+        self.0.left_http.store(true, Ordering::Release);
+    }
+
+    fn has_left_http(&self) -> bool {
+        // Acquire: pairs with the release in `leave_http`.
+        self.0.left_http.load(Ordering::Acquire)
+    }
+
     fn set(&self, fault: Fault, request: u32) {
         let found = (u64::from(request) << 8) | (fault as u64 + 1);
         self.0.found.store(found, Ordering::Release);
