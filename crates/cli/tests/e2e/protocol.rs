@@ -101,10 +101,7 @@ fn an_offer_to_go_on_in_http_2_is_passed_over() {
 fn what_is_not_served_says_so_and_never_reaches_the_upstream() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream);
-    let websocket = "GET /api/upgrade HTTP/1.1\r\nHost: test\r\nConnection: keep-alive, Upgrade\r\n\
-                     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n";
     for (request, status) in [
-        (websocket, 501),
         ("CONNECT test:443 HTTP/1.1\r\nHost: test:443\r\n\r\n", 405),
         ("GET /other HTTP/1.1\r\nHost: test\r\n\r\n", 404),
         ("GET /apix HTTP/1.1\r\nHost: test\r\n\r\n", 404),

@@ -1,5 +1,8 @@
 //! Another configuration while it runs.
 
+use std::net::{TcpListener, TcpStream};
+
+use crate::raw::{Client, get, request};
 use crate::support::{Gateway, Upstream, eventually};
 
 /// The usual configuration, with `more` laid over it.
@@ -274,24 +277,66 @@ fn what_takes_a_restart_says_so() {
     let with = |gateway: &str| format!("[gateway]\n{gateway}\n{}", text(&upstream, 5, ""));
     let listen = "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"";
     let gateway = Gateway::start(&with(listen));
-    let mut expected = 0;
-    for change in [
-        "listen = [\"127.0.0.1:0\", \"127.0.0.2:0\"]\nadmin = \"127.0.0.1:0\"",
-        listen,
-        "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.2:0\"",
-        listen,
-        &format!("{listen}\nidle_timeout = \"7s\""),
-    ] {
-        reload(&gateway, &with(change));
-        expected += 1;
-        let log = gateway.process.log();
-        assert_eq!(log.matches("listeners changed (this takes a restart)").count(), expected);
-        assert_eq!(gateway.get("/api").status, 200, "it listens where it did");
-    }
-    // Other limits take effect at once, and do not say so.
-    reload(&gateway, &with(&format!("{listen}\nidle_timeout = \"7s\"\nresponse_headers = false")));
-    assert_eq!(gateway.process.log().matches("takes a restart").count(), expected);
+    reload(&gateway, &with("listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.2:0\""));
+    let told = "address of the admin API changed (this takes a restart)";
+    assert_eq!(gateway.process.log().matches(told).count(), 1);
+    // What does not, does not say so, and takes effect at once.
+    reload(&gateway, &with(&format!("{listen}\nmax_headers = 8\nresponse_headers = false")));
+    assert_eq!(gateway.process.log().matches("takes a restart").count(), 2, "and back");
     assert_eq!(gateway.get("/api").header("x-panelboard-upstream"), None);
+    let many: String = (0..9).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = request("GET", "/api", &many, "");
+    assert_eq!(Client::of(&gateway).ask(many).status, 431);
+}
+
+#[test]
+fn listeners_come_and_go() {
+    let upstream = Upstream::start();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (second, third) = (free(), free());
+    let with = |listen: &str| {
+        let keys = format!("[gateway]\nlisten = {listen}\nadmin = \"127.0.0.1:0\"\n");
+        format!("{keys}{}", text(&upstream, 5, ""))
+    };
+    let gateway = Gateway::start(&with("\"127.0.0.1:0\""));
+    let first = gateway.address();
+    reload(&gateway, &with(&format!("[\"127.0.0.1:0\", \"{second}\"]")));
+    assert!(gateway.process.log().contains("listeners changed"));
+    for address in [first, second] {
+        assert_eq!(Client::to(address).ask(get("/api")).status, 200, "{address}");
+    }
+
+    // One that goes finishes what it has.
+    upstream.set("slow:500ms");
+    let (mut slow, mut idle) = (Client::to(second), Client::to(second));
+    slow.send(get("/api"));
+    eventually("a request", || upstream.stats()["in_flight"] == 1);
+    upstream.set("ok");
+    assert_eq!(idle.ask(get("/api")).status, 200);
+    reload(&gateway, &with(&format!("[\"127.0.0.1:0\", \"{third}\"]")));
+    eventually("nobody listens there", || TcpStream::connect(second).is_err());
+    // What comes on a connection that was there is the last on it.
+    let last = idle.ask(get("/api"));
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(idle.is_over());
+    assert_eq!(slow.reply().status, 200);
+    assert!(slow.is_over());
+    for address in [first, third] {
+        assert_eq!(Client::to(address).ask(get("/api")).status, 200, "{address}");
+    }
+
+    // An address that cannot be had leaves everything as it was.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    gateway.rewrite(&with(&format!("\"{address}\"")).replace("= 5", "= 9"));
+    gateway.process.signal("HUP");
+    eventually("a complaint", || {
+        gateway.process.log().contains(&format!("is kept: cannot listen on {address}"))
+    });
+    assert_eq!((threshold(&gateway).as_str(), gateway.metric(SUCCESSFUL)), ("5", Some(0.0)));
+    for address in [first, third] {
+        assert_eq!(Client::to(address).ask(get("/api")).status, 200, "{address}");
+    }
 }
 
 /// As an editor leaves it for a moment, or a disk that is full for longer.

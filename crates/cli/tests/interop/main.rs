@@ -14,6 +14,7 @@ mod programs;
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]
 mod raw;
 mod smuggling;
+mod sockets;
 #[path = "../e2e/support.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]
 mod support;
