@@ -239,9 +239,11 @@ pub(crate) struct AdminArgs {
     #[arg(long, value_name = "URL", env = "PANELBOARD_ADMIN", global = true)]
     #[arg(default_value = "http://127.0.0.1:9090")]
     pub(crate) admin: String,
-    /// The file with a token, for gateways that ask for one; PANELBOARD_ADMIN_TOKEN holds the token
-    /// itself
     #[arg(long, value_name = "FILE", env = "PANELBOARD_ADMIN_TOKEN_FILE")]
+    #[arg(
+        help = "The file with a token, for gateways that ask for one; PANELBOARD_ADMIN_TOKEN may \
+                  hold the token itself"
+    )]
     pub(crate) token_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]

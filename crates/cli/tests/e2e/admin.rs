@@ -32,7 +32,7 @@ fn trip(gateway: &Gateway, upstream: &Upstream) {
     }
 }
 
-fn names(list: &Value) -> Vec<&str> {
+fn names_of(list: &Value) -> Vec<&str> {
     let circuits = list["circuits"].as_array().unwrap();
     circuits.iter().map(|circuit| circuit["name"].as_str().unwrap()).collect()
 }
@@ -45,9 +45,9 @@ fn circuits_are_listed_by_state() {
     let gateway = start(&upstream);
     trip(&gateway, &upstream);
     let list = |query: &str| gateway.admin(&format!("/api/v1/circuits{query}"));
-    assert_eq!(names(&list("").json()), ["api", "spare"]);
-    assert_eq!(names(&list("?state=open").json()), ["api"]);
-    assert_eq!(names(&list("?state=closed").json()), ["spare"]);
+    assert_eq!(names_of(&list("").json()), ["api", "spare"]);
+    assert_eq!(names_of(&list("?state=open").json()), ["api"]);
+    assert_eq!(names_of(&list("?state=closed").json()), ["spare"]);
     assert_eq!(list("?state=half_open").json(), json!({ "circuits": [] }));
     // A slip must not look like an empty answer.
     for (query, named) in [("?state=opne", "`opne`"), ("?state=", "``"), ("?stat=open", "`stat`")] {
@@ -58,6 +58,26 @@ fn circuits_are_listed_by_state() {
         assert!(detail.contains(named) && detail.contains("state"), "{detail}");
     }
     assert!(list("?state=opne").body.contains("must be closed, open or half_open"));
+}
+
+#[test]
+fn many_circuits_are_listed_in_parts() {
+    let names = |n: u32| format!("c{n:04}");
+    let circuits: Vec<String> =
+        (0..1_100).map(|n| format!("[circuit_breaker.circuits.{}]\n", names(n))).collect();
+    let gateway = Gateway::start(&circuits.concat());
+    let list = |query: &str| gateway.admin(&format!("/api/v1/circuits{query}")).json();
+    let first = list("");
+    let count = |list: &Value| list["circuits"].as_array().unwrap().len();
+    assert_eq!((count(&first), &first["next"]), (1_000, &json!("c0999")));
+    let rest = list("?after=c0999");
+    assert_eq!((count(&rest), rest.get("next")), (100, None));
+    let some = list("?after=c0007&limit=2&state=closed");
+    assert_eq!((names_of(&some), &some["next"]), (vec!["c0008", "c0009"], &json!("c0009")));
+    assert_eq!(list("?limit=1100")["detail"], "`limit` is 1100, but must be from 1 to 1000.");
+    let output = gateway.cli(&["status", "--json"]);
+    let all: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((count(&all), &all["version"]), (1_100, &json!(1)));
 }
 
 #[test]

@@ -233,7 +233,8 @@ mod tests {
     fn feed(after: Option<u64>) -> Feed {
         let loaded = load_bytes(&LoadOptions::default(), None, b"").unwrap();
         let registry = Registry::with(&loaded.config, Clock::default(), Bus::with_capacity(4));
-        let shared = Arc::new(Shared::new(loaded, registry).unwrap());
+        let listeners = Listeners::open(&[], &mut Inherited::default()).unwrap();
+        let shared = Arc::new(Shared::new(loaded, registry, listeners).unwrap());
         let place = Arc::clone(&shared.desk.stream.places).try_acquire_owned().unwrap();
         shared.registry.breaker("api");
         Feed::new(shared, Caller::loopback(), after, place)
