@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use panelboard::{Clock, Tick};
 use panelboard_core::gcra::{Excess, Gcra};
+use sha2::{Digest as _, Sha256};
 
 /// Wrong tokens at once.
 const BURST: u32 = 10;
@@ -22,12 +23,22 @@ const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How many wrong tokens each peer has sent lately.
 ///
-/// A request without a token guesses nothing, and is not counted. A peer that has to wait does so
-/// with a good token, too: else guessing would still pay.
+/// A request without a token guesses nothing, and neither does one with the same token again: a
+/// scraper that was forgotten when tokens changed must not lock out those who look after it. Both are
+/// not counted. A peer that has to wait does so with a good token, too: else guessing would still pay.
 pub(crate) struct Failures {
     rate: Option<Gcra>,
     clock: Clock,
-    peers: Mutex<HashMap<IpAddr, Tick>>,
+    peers: Mutex<HashMap<IpAddr, Guesses>>,
+}
+
+/// What one peer has tried.
+#[derive(Copy, Clone, Default)]
+struct Guesses {
+    /// The state of the rate.
+    arrival: Tick,
+    /// A digest of the last one.
+    last: [u8; 32],
 }
 
 impl Failures {
@@ -39,26 +50,30 @@ impl Failures {
     pub(crate) fn wait(&self, peer: IpAddr) -> Option<Duration> {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let place = place(&peers, peer);
-        let arrival = peers.get(&place).copied().unwrap_or(Tick::ZERO);
-        match self.rate?.take(arrival, self.clock.now(), 1, Duration::ZERO) {
+        let guesses = peers.get(&place).copied().unwrap_or_default();
+        match self.rate?.take(guesses.arrival, self.clock.now(), 1, Duration::ZERO) {
             Ok(_) | Err(Excess::Forever) => None,
             Err(Excess::For(wait)) => Some(wait),
         }
     }
 
     /// Takes note of a wrong token.
-    pub(crate) fn note(&self, peer: IpAddr) {
+    pub(crate) fn note(&self, peer: IpAddr, token: &[u8]) {
         let Some(rate) = self.rate else { return };
+        let last = Sha256::digest(token).into();
         let now = self.clock.now();
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if peers.len() >= PEERS {
             // Whoever has nothing to wait for is as good as new.
-            peers.retain(|_, arrival| *arrival > now);
+            peers.retain(|_, guesses| guesses.arrival > now);
         }
         let place = place(&peers, peer);
-        let arrival = peers.get(&place).copied().unwrap_or(Tick::ZERO);
-        if let Ok(grant) = rate.take(arrival, now, 1, Duration::ZERO) {
-            peers.insert(place, grant.next);
+        let guesses = peers.get(&place).copied().unwrap_or_default();
+        if guesses.last == last {
+            return;
+        }
+        if let Ok(grant) = rate.take(guesses.arrival, now, 1, Duration::ZERO) {
+            peers.insert(place, Guesses { arrival: grant.next, last });
         }
     }
 }
@@ -96,31 +111,41 @@ mod tests {
     fn whoever_guesses_has_to_wait_and_nobody_else() {
         let clock = ManualClock::new();
         let failures = Failures::new(Clock::from(clock.clone()));
-        for _ in 0..BURST {
+        for n in 0..BURST {
             assert_eq!(failures.wait(peer(1)), None);
-            failures.note(peer(1));
+            failures.note(peer(1), &n.to_le_bytes());
         }
         assert_eq!(failures.wait(peer(1)), Some(EACH));
         assert_eq!(failures.wait(peer(2)), None);
-        failures.note(peer(1));
+        failures.note(peer(1), b"one too many");
         clock.advance(EACH);
         assert_eq!(failures.wait(peer(1)), None, "noting one too many costs nothing more");
-        failures.note(peer(1));
+        failures.note(peer(1), b"another");
         assert_eq!(failures.wait(peer(1)), Some(EACH));
+    }
+
+    #[test]
+    fn the_same_token_again_is_no_guess() {
+        let clock = ManualClock::new();
+        let failures = Failures::new(Clock::from(clock.clone()));
+        for _ in 0..100 {
+            failures.note(peer(1), b"the one before the last change");
+        }
+        assert_eq!(failures.wait(peer(1)), None);
     }
 
     #[test]
     fn the_table_does_not_grow_for_ever() {
         let clock = ManualClock::new();
         let failures = Failures::new(Clock::from(clock.clone()));
-        for n in 0..10_000 {
-            failures.note(peer(n));
+        for n in 0..10_000_u32 {
+            failures.note(peer(n), &n.to_le_bytes());
         }
         assert_eq!(failures.peers.lock().unwrap().len(), PEERS + 1);
         assert_eq!(failures.wait(peer(9_999)), Some(EACH), "strangers share what is left");
         assert_eq!(failures.wait(peer(1)), None);
         clock.advance(EACH * (BURST + 1));
-        failures.note(peer(20_000));
+        failures.note(peer(20_000), b"x");
         assert_eq!(failures.peers.lock().unwrap().len(), 1);
     }
 

@@ -148,7 +148,7 @@ impl Guard {
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).after(seconds));
         }
         tokens.find(presented).ok_or_else(|| {
-            desk.failures.note(peer);
+            desk.failures.note(peer, presented);
             *guessed = true;
             unknown("Nobody has this token.")
         })
