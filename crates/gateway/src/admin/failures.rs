@@ -79,7 +79,7 @@ impl Failures {
 }
 
 /// Under what a peer is counted.
-fn place(peers: &HashMap<IpAddr, Tick>, peer: IpAddr) -> IpAddr {
+fn place(peers: &HashMap<IpAddr, Guesses>, peer: IpAddr) -> IpAddr {
     let peer = network(peer);
     match peers.contains_key(&peer) || peers.len() < PEERS {
         true => peer,
