@@ -296,6 +296,9 @@ codes! {
     /// The breaker, or one of its rules, waits for something that cannot be: more calls than the
     /// window holds, failures of kinds that are ignored, rules that are off.
     NEVER_OPENS = "PB1017" Warning "breaker that never opens";
+    /// WebSockets are kept alive by heartbeats, which most libraries send every 15 to 30 seconds. A
+    /// tunnel that is cut sooner breaks connections that nothing is wrong with.
+    SHORT_TUNNEL = "PB1018" Warning "idle timeout shorter than heartbeats";
     /// Whoever can get between the gateway and the upstream can pose as the upstream: TLS then
     /// hides nothing from them.
     NOT_VERIFIED = "PB1020" Warning "certificate not verified";

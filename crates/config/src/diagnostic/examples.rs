@@ -177,6 +177,10 @@ const EXAMPLES: &[(&str, Example)] = &[
         ),
     ),
     (
+        "PB1018",
+        Toml("[upstreams.a]\nurl = \"https://a.example.com\"\ntunnel_idle_timeout = \"10s\"\n"),
+    ),
+    (
         "PB1020",
         Toml(
             "[upstreams.a]\nurl = \"https://a.example.com\"\ntls = { insecure_skip_verify = true }\n",

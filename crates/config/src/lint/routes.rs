@@ -1,4 +1,8 @@
 //! Routes: what does not fit their deadlines, and where their requests come back to.
+//!
+//! Not looked for, because no key says it: retries that do not fit the deadline, retries around
+//! retries, probes beyond a bulkhead, health checks without a timeout. With `retry`, `bulkhead` and
+//! `probe`, the first belongs into [`chain`], beside the time that upstreams take to give up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Upstreams: what crosses the network in the clear, and timeouts within timeouts.
 
+use std::time::Duration;
+
 use super::fields::is_loopback;
 use super::{Lint, span_of, time, unwritten};
 use crate::context::{Named, key_text};
@@ -8,11 +10,16 @@ use crate::diagnostic::problem::Problem;
 use crate::model::{Scheme, Upstream};
 use crate::sections::UpstreamKeys;
 
+/// The longest that common libraries wait between two heartbeats (aiohttp and Socket.IO: 25 s, ws:
+/// 30 s, `SignalR`: 15 s, websockets: 20 s).
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
 pub(super) fn look(lint: &mut Lint<'_>) {
     for named in lint.upstreams() {
         let Some(upstream) = lint.parts.upstreams.get(&named.name) else { continue };
         plain_http(named, upstream, lint);
         total(named, upstream, lint);
+        tunnel(named, upstream, lint);
     }
 }
 
@@ -33,6 +40,24 @@ fn plain_http(named: &Named<UpstreamKeys>, upstream: &Upstream, lint: &mut Lint<
     let problem = Problem::new(codes::PLAIN_HTTP, message)
         .at(span_of(named.value.url.as_ref()), "not encrypted")
         .help("use https, or a tunnel that ends on this machine");
+    lint.tell(problem);
+}
+
+/// Tunnels that are cut between two heartbeats.
+fn tunnel(named: &Named<UpstreamKeys>, upstream: &Upstream, lint: &mut Lint<'_>) {
+    let idle = upstream.timeouts.tunnel_idle;
+    if idle >= HEARTBEAT {
+        return;
+    }
+    let message = format!(
+        "`{}.tunnel_idle_timeout` is {}, but heartbeats come every 15 to 30 s as libraries send them: a \
+         WebSocket that waits for its next one is cut",
+        subject(named),
+        time(idle)
+    );
+    let problem = Problem::new(codes::SHORT_TUNNEL, message)
+        .at(named.value.tunnel_idle_timeout.span, "silent for so long")
+        .help(format!("allow two of them to be missed: {}", time(HEARTBEAT * 2)));
     lint.tell(problem);
 }
 
