@@ -47,7 +47,7 @@ pub(crate) fn conceal(entries: &syntax::Table, table: Option<&'static Table>, cx
 fn conceal_node(node: &Node, shape: Option<Shape>, secret: bool, cx: &mut Context) {
     match (&node.value, shape) {
         (Value::Table(inner), Some(Shape::Table(table) | Shape::OneOrMany(table))) => {
-            conceal(inner, Some(table), cx)
+            conceal(inner, Some(table), cx);
         }
         (Value::Table(inner), Some(Shape::Map(table))) => {
             for entry in inner.iter() {

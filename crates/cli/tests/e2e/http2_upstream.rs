@@ -67,8 +67,6 @@ fn faults_of_http2_are_judged() {
         ("h2-bad-headers", "failure", "invalid_response", "is not HTTP", 1),
         ("close", "failure", "connect", "closed before an answer", 1),
         ("ok", "success", "", "", 1),
-        // On a connection that was in use, it may have crossed the request; a GET is sent again.
-        ("reset", "failure", "connect", "closed before an answer", 2),
         ("garbage", "failure", "invalid_response", "is not HTTP", 1),
         ("status:503", "failure", "server_error", "answered with an error", 1),
         ("ok", "success", "", "", 1),

@@ -28,6 +28,7 @@ fn nginx_over_tls_is_spoken_to_in_http2_and_may_end_connections_as_it_does() {
         "ssl http2",
         &format!(
             "ssl_certificate {path}/cert.pem; ssl_certificate_key {path}/key.pem;
+             ssl_protocols TLSv1.2 TLSv1.3;
              keepalive_requests 5;
              location / {{ return 200 '$server_protocol $ssl_protocol $host'; }}"
         ),

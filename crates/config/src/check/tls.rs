@@ -34,15 +34,12 @@ fn listener(at: &At<ListenValue>, cx: &mut Context) -> Option<Listener> {
         .help("take it out: over TLS, clients choose HTTP/2 by themselves (`http2`)");
         cx.report(problem);
     }
-    let tls = match &keys.tls {
-        Some(tls) => Some(listener_tls(&tls.value, tls.span, cx)?),
-        None => None,
-    };
+    let tls = keys.tls.as_ref().map(|tls| listener_tls(&tls.value, tls.span, cx));
     let address = keys.address.as_ref()?.value;
     Some(Listener { address, tls, http2: keys.http2.value, h2c: keys.h2c.value })
 }
 
-fn listener_tls(keys: &ListenTlsKeys, span: Span, cx: &mut Context) -> Option<ListenerTls> {
+fn listener_tls(keys: &ListenTlsKeys, span: Span, cx: &mut Context) -> ListenerTls {
     let pair = both(keys.cert.as_ref(), keys.key.as_ref(), span, cx);
     let several = keys.certificates.as_ref().map(|at| &at.value);
     let certificates: Vec<CertificateFiles> = match (pair, several) {
@@ -57,12 +54,12 @@ fn listener_tls(keys: &ListenTlsKeys, span: Span, cx: &mut Context) -> Option<Li
             .help("write cert = \"chain.pem\" and key = \"key.pem\", or a list of `certificates`");
         cx.report(problem);
     }
-    Some(ListenerTls {
+    ListenerTls {
         certificates,
         client_ca: keys.client_ca.as_ref().map(|at| at.value.clone().into()),
         min_version: keys.min_version.value,
         handshake_timeout: keys.handshake_timeout.value,
-    })
+    }
 }
 
 fn certificate(keys: &CertificateKeys) -> Option<CertificateFiles> {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use super::guard::Guard;
 use super::headers::keep_trailers;
 use crate::judge::{Observed, StreamEnd, StreamJudge};
+use crate::upstream::Place;
 
 /// A probe that is still getting somewhere renews its lease this often.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +30,8 @@ pin_project! {
         watch: Watch,
         #[pin]
         timer: Sleep,
+        // Kept to the end.
+        place: Option<Place>,
     }
 }
 
@@ -108,7 +111,15 @@ impl Answer {
             watch.end();
         }
         let timer = tokio::time::sleep_until(watch.next());
-        Answer { incoming, first, last: None, watch, timer }
+        Answer { incoming, first, last: None, watch, timer, place: None }
+    }
+}
+
+impl Answer {
+    /// The same, with a place on a connection that is free when it ends.
+    pub(crate) fn with_place(mut self, place: Option<Place>) -> Answer {
+        self.place = place;
+        self
     }
 }
 

@@ -13,6 +13,7 @@ use super::answer::{Answer, AnswerError};
 use super::attempt::Circuit;
 use super::{headers, upgrade};
 use crate::fallback;
+use crate::upstream::Place;
 
 pub(super) const CIRCUIT: HeaderName = HeaderName::from_static("x-panelboard-circuit");
 pub(super) const STATE: HeaderName = HeaderName::from_static("x-panelboard-state");
@@ -41,7 +42,8 @@ pub(super) fn passed_on(
     shows_headers: bool,
 ) -> Response<Reply> {
     mark(answer.headers_mut(), circuit, upstream, shows_headers);
-    answer.map(|answer| Reply::Answer { answer })
+    let place = answer.extensions_mut().remove::<Place>();
+    answer.map(|answer| Reply::Answer { answer: answer.with_place(place) })
 }
 
 /// An upstream's 101, as the client gets it.

@@ -223,14 +223,11 @@ impl AsyncWrite for Conn {
 }
 
 impl Conn {
-    /// What is written after an answer is the next request.
     fn wrote(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let (Poll::Ready(result), Some(exchange)) = (&wrote, &mut self.exchange) else {
             return wrote;
         };
-        if exchange.answered {
-            *exchange = Exchange { reused: true, answered: false };
-        }
+        exchange.wrote();
         match result {
             Err(error) if is_end(error) => {
                 Poll::Ready(Err(exchange.ended().err().unwrap_or_else(|| error.kind().into())))
@@ -247,6 +244,13 @@ fn is_end(error: &io::Error) -> bool {
 }
 
 impl Exchange {
+    /// What is written after an answer is the next request.
+    fn wrote(&mut self) {
+        if self.answered {
+            *self = Exchange { reused: true, answered: false };
+        }
+    }
+
     /// The connection has ended: if that crossed a request, says so.
     fn ended(self) -> io::Result<()> {
         match self.reused && !self.answered {
@@ -295,3 +299,38 @@ impl std::fmt::Display for ClosedIdle {
 }
 
 impl std::error::Error for ClosedIdle {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a connection makes of its end after these steps: `w`rites and `r`eads.
+    fn ends(steps: &str) -> bool {
+        let mut exchange = Exchange::default();
+        for step in steps.chars() {
+            match step {
+                'w' => exchange.wrote(),
+                _ => exchange.answered = true,
+            }
+        }
+        exchange.ended().is_err()
+    }
+
+    #[test]
+    fn an_end_crosses_a_request_only_on_a_connection_in_use_and_before_the_answer() {
+        for (steps, crosses) in [
+            ("", false),
+            ("w", false),
+            ("ww", false),
+            ("wr", false),
+            ("wrw", true),
+            ("wwrrww", true),
+            ("wrwr", false),
+            ("wrwrw", true),
+        ] {
+            assert_eq!(ends(steps), crosses, "{steps:?}");
+        }
+        let told = Exchange { reused: true, answered: false }.ended().unwrap_err();
+        assert!(told.get_ref().unwrap().is::<ClosedIdle>() && is_end(&told));
+    }
+}

@@ -3,6 +3,7 @@
 mod connect;
 mod error;
 mod head;
+mod lanes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use connect::{Connector, Tls, Used};
 pub(crate) use error::{SendError, Unseen};
 use head::is_unambiguous;
+use lanes::Lanes;
+pub(crate) use lanes::Place;
 
 use crate::proxy::{Upgrade, UploadBody};
 use crate::tls::{self, TlsError};
@@ -42,7 +45,7 @@ pub(crate) struct Client {
     upstream: Upstream,
     secret: Option<Secret>,
     auth: Option<(HeaderName, HeaderValue)>,
-    pool: Pool<Connector, UploadBody>,
+    lanes: Lanes,
     /// The same without keeping any connection: each request gets one of its own.
     fresh: Pool<Connector, UploadBody>,
     /// For what is to become another protocol, which HTTP/2 cannot: each request gets a connection
@@ -107,10 +110,11 @@ impl Client {
         let tls = [connector.tls.clone(), plain.tls.clone()];
         let upgraded = builder.clone().http2_only(false).pool_max_idle_per_host(0).build(plain);
         let fresh = builder.clone().pool_max_idle_per_host(0).build(connector.clone());
-        let pool = builder.pool_max_idle_per_host(upstream.max_idle_connections).build(connector);
+        builder.pool_max_idle_per_host(upstream.max_idle_connections);
+        let lanes = Lanes::new(&builder, &connector, upstream.http2 == Http2::On);
         let header = HeaderValue::from_str(name).ok();
         let (name, secret) = (name.to_owned(), secret.cloned());
-        Ok(Client { name, header, upstream, secret, auth, pool, fresh, upgraded, tls })
+        Ok(Client { name, header, upstream, secret, auth, lanes, fresh, upgraded, tls })
     }
 
     /// Whether it already is what this configuration asks for.
@@ -162,12 +166,19 @@ impl Client {
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer, which may have a [`Place`] among its
+    /// extensions.
     pub(crate) async fn send(
         &self,
         request: Request<UploadBody>,
     ) -> Result<Response<Incoming>, SendError> {
-        self.send_by(&self.pool, request).await
+        let (pool, place) = self.lanes.next();
+        let mut answer = self.send_by(pool, request).await?;
+        self.lanes.answered_in(answer.version() == Version::HTTP_2);
+        if let Some(place) = place {
+            answer.extensions_mut().insert(place);
+        }
+        Ok(answer)
     }
 
     /// The same, on a connection that nobody has used before.
