@@ -290,3 +290,51 @@ fn a_client_that_does_not_shake_hands_is_let_go() {
     });
     assert_eq!(upstream.requests(), 0);
 }
+
+#[test]
+fn an_upstream_is_spoken_to_as_its_tls_settings_say() {
+    let (upstream, authority) = (Upstream::start(), Authority::new());
+    authority.sign("server", "inner.example");
+    authority.sign("client", "somebody");
+    let ca = authority.path("authority.pem");
+    let inner = gateway(&upstream, &format!("{}, client_ca = {ca:?}", authority.pair("server")));
+    let outer = |tls: &str| {
+        Gateway::start(&format!(
+            r#"
+            [circuit_breaker.circuits.inner]
+            [upstreams.inner]
+            url = "https://{}"
+            tls = {{ {tls} }}
+            [[routes]]
+            upstream = "inner"
+            circuit = "inner"
+            "#,
+            inner.address()
+        ))
+    };
+    let pair = authority.pair("client");
+    for tls in [
+        format!("ca = {ca:?}, server_name = \"inner.example\", {pair}"),
+        format!("ca = {ca:?}, server_name = \"inner.example\", min_version = \"1.3\", {pair}"),
+        format!("insecure_skip_verify = true, {pair}"),
+    ] {
+        let outer = outer(&tls);
+        let answer = outer.post("/echo", "through two gateways");
+        assert_eq!((answer.status, &*answer.body), (200, "through two gateways"), "{tls}");
+        let warned = outer.process.log().contains("is not asked who it is");
+        assert_eq!(warned, tls.contains("insecure"), "{}", outer.process.log());
+    }
+    for (tls, cause) in [
+        (format!("ca = {ca:?}, {pair}"), "not valid for name"),
+        (format!("server_name = \"inner.example\", {pair}"), "UnknownIssuer"),
+        (format!("ca = {ca:?}, server_name = \"inner.example\""), "CertificateRequired"),
+    ] {
+        let (answer, judged) = {
+            let outer = outer(&tls);
+            outer.judged("inner", || outer.post("/echo", "to nobody"))
+        };
+        assert_eq!((answer.status, &*judged.kind), (503, "connect"), "{tls}: {judged:?}");
+        assert!(judged.message.contains(cause), "{tls}: {judged:?}");
+    }
+    assert_eq!(upstream.requests(), 3);
+}
