@@ -105,7 +105,9 @@ fn observed(error: &PoolError) -> (Observed, Unseen) {
         }
         source = cause.source();
     }
-    match error.is_connect() {
+    // What failed before there was a connection to send on, TLS 1.3 turning a client away among it,
+    // comes without one.
+    match error.is_connect() || error.connect_info().is_none() {
         true => (Observed::ConnectFailed, Unseen::No),
         false => (Observed::ClosedEarly, Unseen::No),
     }
