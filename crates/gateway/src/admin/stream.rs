@@ -229,6 +229,8 @@ mod tests {
     use panelboard::{Clock, Command, Registry};
     use panelboard_config::{LoadOptions, load_bytes};
 
+    use crate::listeners::{Inherited, Listeners};
+
     /// A subscriber of a gateway whose bus keeps four events.
     fn feed(after: Option<u64>) -> Feed {
         let loaded = load_bytes(&LoadOptions::default(), None, b"").unwrap();
