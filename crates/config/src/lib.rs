@@ -73,10 +73,11 @@ pub use given::duration_from_json;
 pub use listing::{Difference, Listed, Listing, View, compare, list};
 pub use load::{DEFAULT_FILES, LoadOptions, Loaded, inspect, load, load_bytes, load_list};
 pub use model::{
-    Admin, Auth, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
-    HostPattern, Http2, Http2Limits, KeyPart, Layer, Listener, ListenerTls, Origin, Origins,
-    PathPattern, Place, Role, Route, RouteFallback, Scheme, Secret, SecretError, SecretReader,
-    SecretRef, Secrets, Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls,
+    Admin, Auth, Balance, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
+    HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, Origin,
+    Origins, PathPattern, Place, RetryOn, Role, Route, RouteBulkhead, RouteFallback, RouteLimit,
+    RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets, Switches, Timeouts,
+    TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

@@ -16,6 +16,7 @@
 //! | `judge` | what an upstream's behaviour says of it: the classification table |
 //! | `fallback` | what the client gets when nothing is left |
 //! | `llm` | the APIs of language models, and how one is put in another's words |
+//! | `policies` | what a route does besides: waits, retries, limits |
 //! | `upstream`, `runtime` | connections to upstreams; a configuration ready for requests |
 //! | `admin`, `health`, `metrics` | seeing and steering |
 //! | `housekeeping` | what happens without a request |
@@ -35,6 +36,7 @@ mod listeners;
 #[cfg_attr(not(test), expect(dead_code, reason = "the proxy does not use it yet"))]
 mod llm;
 mod metrics;
+mod policies;
 mod proxy;
 mod reload;
 mod runtime;

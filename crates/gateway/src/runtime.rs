@@ -8,11 +8,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use panelboard::event::Subscription;
 use panelboard::{CircuitBreaker, Family, Registry};
 use panelboard_config::{Config, KeyPart, Route, Secrets, UpstreamKind};
 
 use crate::front::Front;
 use crate::metrics::{CallTimes, Metrics};
+use crate::policies::Policies;
 use crate::upstream::{Client, ClientError};
 
 /// What one configuration comes down to.
@@ -30,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) targets: Vec<Target>,
     /// Whether the body is read to find the model, and whether a stream is wanted.
     pub(crate) reads_body: bool,
+    pub(crate) policies: Policies,
 }
 
 /// One upstream of a route.
@@ -87,7 +90,10 @@ impl Runtime {
         let routes = config
             .routes()
             .iter()
-            .map(|route| Arc::new(plan(route, &config, &clients, registry, metrics)))
+            .map(|route| {
+                let known = before.and_then(|before| before.plan(&route.name));
+                Arc::new(plan(route, &config, &clients, registry, metrics, known))
+            })
             .collect();
         Ok(Runtime { config, routes, clients, fronts })
     }
@@ -107,6 +113,11 @@ impl Runtime {
         self.fronts.get(&address)
     }
 
+    /// The route of this name.
+    fn plan(&self, name: &str) -> Option<&Plan> {
+        self.routes.iter().map(|plan| &**plan).find(|plan| plan.route.name == name)
+    }
+
     /// The route that takes a request.
     pub(crate) fn route(
         &self,
@@ -124,6 +135,7 @@ fn plan(
     clients: &BTreeMap<String, Arc<Client>>,
     registry: &Registry,
     metrics: &Metrics,
+    before: Option<&Plan>,
 ) -> Plan {
     let targets: Vec<Target> = route
         .upstreams
@@ -146,7 +158,10 @@ fn plan(
     let asked_for = targets
         .iter()
         .any(|target| target.client.kind().is_llm() || target.client.renames_models());
-    Plan { route: route.clone(), targets, reads_body: by_model || asked_for }
+    let counts = metrics.route(&route.name);
+    let before = before.map(|plan| (&plan.route, &plan.policies));
+    let policies = Policies::new(route, counts, before);
+    Plan { route: route.clone(), targets, reads_body: by_model || asked_for, policies }
 }
 
 impl Plan {
@@ -175,6 +190,20 @@ impl Source {
 }
 
 impl Target {
+    /// What happens to circuits from now on.
+    pub(crate) fn events(&self) -> Subscription {
+        match &self.source {
+            Source::One { breaker, .. } => breaker.subscribe(),
+            Source::Keyed { family, .. } => family.parent().subscribe(),
+        }
+    }
+
+    /// Whether this is its circuit, or one of the family.
+    pub(crate) fn is_guarded_by(&self, circuit: &str) -> bool {
+        let rest = circuit.strip_prefix(&*self.circuit);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The breaker for a request, and its name as a header.
     pub(crate) fn breaker(&self, model: Option<&str>) -> (CircuitBreaker, Option<HeaderValue>) {
         match &self.source {

@@ -8,6 +8,7 @@ mod gateway;
 mod layers;
 mod names;
 mod patterns;
+mod policies;
 mod routes;
 mod sections;
 mod tls;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::circuits::{Circuits, unknown_circuit};
-use super::{fallbacks, upstreams};
+use super::{fallbacks, policies, upstreams};
 use crate::context::{At, Context, shorten};
 use crate::describe::Keys;
 use crate::describe::suggest::nearest;
@@ -67,6 +67,10 @@ fn route(
     let all_llm = upstreams
         .iter()
         .all(|name| against.upstreams.get(name).is_some_and(|upstream| upstream.kind.is_llm()));
+    let failover_non_idempotent = keys
+        .failover_non_idempotent
+        .as_ref()
+        .map_or(all_llm && !upstreams.is_empty(), |at| at.value);
     Route {
         name: keys.name.as_ref().map_or_else(String::new, |name| name.value.clone()),
         host: keys.host.as_ref().map(|host| host.value.clone()),
@@ -78,12 +82,16 @@ fn route(
         circuit: keys.circuit.as_ref().map(|circuit| circuit.value.clone()),
         deadline: keys.deadline.value,
         fallback: fallback(keys, against, cx),
-        failover_non_idempotent: keys
-            .failover_non_idempotent
-            .as_ref()
-            .map_or(all_llm && !upstreams.is_empty(), |at| at.value),
+        failover_non_idempotent,
         strip_prefix: keys.strip_prefix.as_ref().and_then(|prefix| strip(prefix, keys, cx)),
         max_body_bytes: keys.max_body_bytes.as_ref().map(|at| at.value),
+        when_open: policies::when_open(keys, cx),
+        balance: keys.balance.value,
+        retry: policies::retry(keys, failover_non_idempotent, cx),
+        retry_budget: policies::budget(keys, cx),
+        rate_limit: policies::rate_limit(keys, cx),
+        bulkhead: policies::bulkhead(keys),
+        throttle: policies::throttle(keys, cx),
         upstreams,
     }
 }

@@ -8,6 +8,7 @@ mod gateway;
 pub(crate) mod glob;
 mod origin;
 mod pattern;
+mod policies;
 mod route;
 mod secret;
 mod tls;
@@ -20,6 +21,7 @@ pub use fallback::Fallback;
 pub use gateway::{Admin, Gateway, Role, Token};
 pub use origin::{Layer, Origin, Origins, Place};
 pub use pattern::{HostPattern, PathPattern};
+pub use policies::{Balance, LimitBy, RetryOn, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
 pub use route::{Route, RouteFallback};
 pub use secret::{Secret, SecretError, SecretReader, SecretRef, Secrets};
 pub use tls::{

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use panelboard_core::Throttle;
+use panelboard_core::retry_budget::BudgetSettings;
 
 use super::pattern::{HostPattern, PathPattern};
+use super::policies::{Balance, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
 
 /// Which requests go where. The first route that matches takes the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +38,20 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// How large a request's body may be.
     pub max_body_bytes: Option<u64>,
+    /// What happens when every circuit refuses.
+    pub when_open: WhenOpen,
+    /// Which upstream is asked first.
+    pub balance: Balance,
+    /// When a request is sent again.
+    pub retry: Option<RouteRetry>,
+    /// What pays for requests that are sent more than once.
+    pub retry_budget: BudgetSettings,
+    /// So many requests a period.
+    pub rate_limit: Option<RouteLimit>,
+    /// So many requests at once.
+    pub bulkhead: Option<RouteBulkhead>,
+    /// Refuses some requests while many fail.
+    pub throttle: Option<Throttle>,
 }
 
 /// What to answer when nothing is left.
@@ -53,6 +70,11 @@ impl Route {
     /// has its name.
     pub fn circuit_for<'a>(&'a self, upstream: &'a str) -> &'a str {
         self.circuit.as_deref().unwrap_or(upstream)
+    }
+
+    /// Whether bodies that are not large are kept, so that they can be sent again.
+    pub fn keeps_bodies(&self) -> bool {
+        self.retry.is_some()
     }
 
     /// Whether a request is taken. `host` is without its port, `path` without its query.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::policies::{BALANCE, BudgetKeys, BulkheadKeys, LimitKeys, ON_OPEN, OnOpen, RetryKeys};
+use super::settings::ThrottleKeys;
 use crate::context::At;
 use crate::describe::keys;
 use crate::kinds::{
-    Flag, HeaderMap, HostKind, List, MethodKind, Name, OrOff, PathKind, Rules, Size, Text, Time,
+    Count, Flag, HeaderMap, HostKind, List, MethodKind, Name, Nested, OrOff, PathKind, Rules, Size,
+    Text, Time,
 };
-use crate::model::{HostPattern, PathPattern};
+use crate::model::{Balance, HostPattern, PathPattern};
 
 const UPSTREAM: Name = Name("the name of an upstream");
 
@@ -49,7 +52,30 @@ keys! {
         strip_prefix: PathPattern = PathKind { globs: false }, optional "nothing";
         /// How large a request's body may be.
         max_body_bytes: u64 = Size(1..=1 << 40), optional "no limit";
+        /// What happens to a request when every circuit of the route refuses: it gets the fallback
+        /// (`fail_closed`), goes through all the same, unless an operator or the upstream itself said
+        /// no (`fail_open`), or waits until one lets it through, up to the `deadline` (`wait`).
+        when_open: OnOpen = ON_OPEN, default "fail_closed";
+        /// How many requests may wait, with `when_open = "wait"`.
+        max_waiting: u32 = Count(1..=100_000), optional "100";
+        /// Which upstream is asked first: the first of the list, with the others as its fallbacks
+        /// (`first-available`), each in turn (`round-robin`), or the one with the fewest requests
+        /// under way (`least-pending`). The latter two are for equals: all of them get the client's
+        /// credentials.
+        balance: Balance = BALANCE, default "first-available";
+        /// Sends a request again when all upstreams that may be asked have failed. A bare number is
+        /// `max_attempts`.
+        retry: Option<RetryKeys> = OrOff(Nested::<RetryKeys>::HERE), optional "off";
+        /// What pays for requests that are sent more than once. A bare number is the `ratio`.
+        retry_budget: BudgetKeys = Nested::<BudgetKeys>::HERE, optional "its defaults";
+        /// So many requests a period; others are answered with 429. A bare number is `rate`.
+        rate_limit: Option<LimitKeys> = OrOff(Nested::<LimitKeys>::HERE), optional "off";
+        /// So many requests at once; others are answered with 503. A bare number is
+        /// `max_concurrent`.
+        bulkhead: Option<BulkheadKeys> = OrOff(Nested::<BulkheadKeys>::HERE), optional "off";
+        /// Refuses some requests while many fail, in proportion. A bare number is `k`.
+        throttle: ThrottleKeys = Nested::<ThrottleKeys>::HERE, optional "off";
     }
     exclusive [upstreams, upstream];
-    later [balance, bulkhead, cache, hedge, rate_limit, retry, throttle, when_open];
+    later [cache, hedge];
 }

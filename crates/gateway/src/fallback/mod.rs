@@ -33,6 +33,17 @@ pub(crate) enum Why {
     Failed(Observed),
 }
 
+/// Which policy of a route refused. It says nothing of any upstream.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Limit {
+    /// So many requests a period.
+    Rate,
+    /// So many at once.
+    Bulkhead,
+    /// Some, while many fail.
+    Throttle,
+}
+
 /// What the client asked for, as far as the shape of the answer depends on it.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Wanted<'a> {
@@ -98,9 +109,43 @@ impl Cause {
 
     /// Whole seconds until it is worth coming back, at least one.
     pub(crate) fn retry_secs(&self) -> u64 {
-        let secs = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
-        secs.max(1)
+        whole_secs(self.retry_after)
     }
+}
+
+impl Limit {
+    /// One word for machines.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Limit::Rate => "rate_limit",
+            Limit::Bulkhead => "bulkhead",
+            Limit::Throttle => "throttled",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Limit::Rate => StatusCode::TOO_MANY_REQUESTS,
+            Limit::Bulkhead | Limit::Throttle => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// One sentence for people.
+    fn detail(self, route: &str) -> String {
+        match self {
+            Limit::Rate => format!("Route `{route}` takes no more requests just now."),
+            Limit::Bulkhead => {
+                format!("Route `{route}` has as many requests under way as it may.")
+            }
+            Limit::Throttle => format!("Route `{route}` sheds some requests: too many fail."),
+        }
+    }
+}
+
+/// At least one.
+fn whole_secs(time: Duration) -> u64 {
+    let secs = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    secs.max(1)
 }
 
 /// The friendly answer called `name`: in the shape of a chat completion where one was asked for,
@@ -140,6 +185,36 @@ pub(crate) fn error(cause: &Cause, wanted: Wanted<'_>) -> Response<Bytes> {
         }
     };
     seal(response, cause)
+}
+
+/// A policy of the route refused the request.
+pub(crate) fn limited(
+    limit: Limit,
+    retry_after: Duration,
+    route: &str,
+    kind: UpstreamKind,
+) -> Response<Bytes> {
+    let status = limit.status();
+    let detail = limit.detail(route);
+    let secs = whole_secs(retry_after);
+    let (media, body) = match shape::limited(limit, &detail, kind) {
+        Some(body) => ("application/json", body),
+        None => {
+            let body = json!({
+                "type": format!("urn:panelboard:problem:{}", limit.reason().replace('_', "-")),
+                "title": status.canonical_reason().unwrap_or("Refused"),
+                "status": status.as_u16(),
+                "detail": detail,
+                "reason": limit.reason(),
+                "retry_after": secs,
+            });
+            ("application/problem+json", body)
+        }
+    };
+    let mut response = reply(status, media, &body);
+    response.headers_mut().insert(RETRY_AFTER, secs.into());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// A request that cannot be served as it is: nothing to do with any circuit.

@@ -5,6 +5,7 @@
 
 mod circuits;
 mod plain;
+mod routes;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +20,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+pub(crate) use self::routes::RouteCounts;
+use self::routes::Routes;
 use crate::proxy::End;
 
 /// Bounds of the call duration histogram, in seconds: from a cache to a slow model.
@@ -33,6 +36,7 @@ pub(crate) struct Metrics {
     tunnels: Family<TunnelLabels, Gauge>,
     tunnels_ended: Family<TunnelEndLabels, Counter>,
     durations: Family<CircuitLabel, Histogram, fn() -> Histogram>,
+    routes: Arc<Routes>,
     reload_successful: Gauge<i64>,
     reloaded_at: Gauge<f64, AtomicU64>,
 }
@@ -107,6 +111,7 @@ impl Metrics {
         let tunnels_ended = Family::default();
         let durations: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BOUNDS));
+        let routes = Routes::register(&mut registry);
         let reload_successful = Gauge::default();
         let reloaded_at = Gauge::default();
         registry.register(
@@ -157,6 +162,7 @@ impl Metrics {
             tunnels,
             tunnels_ended,
             durations,
+            routes,
             reload_successful,
             reloaded_at,
         }
@@ -165,6 +171,11 @@ impl Metrics {
     pub(crate) fn call_times(&self, circuit: &str) -> CallTimes {
         let label = CircuitLabel { circuit: circuit.to_owned() };
         CallTimes(Arc::new(self.durations.get_or_create_owned(&label)))
+    }
+
+    /// The counters of one route's policies.
+    pub(crate) fn route(&self, name: &str) -> RouteCounts {
+        RouteCounts::new(name, &self.routes)
     }
 
     /// A circuit is no longer configured. Calls under way still have theirs to observe with.

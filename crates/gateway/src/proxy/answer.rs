@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use panelboard::policy::bulkhead::BulkheadPermit;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use super::guard::Guard;
 use super::headers::keep_trailers;
 use crate::judge::{Observed, StreamEnd, StreamJudge};
+use crate::policies::UnderWay;
 use crate::upstream::Place;
 
 /// A probe that is still getting somewhere renews its lease this often.
@@ -28,11 +30,20 @@ pin_project! {
         // The last of the data, while it is not known whether the body ends with it.
         last: Option<Frame<Bytes>>,
         watch: Watch,
+        kept: Kept,
         #[pin]
         timer: Sleep,
         // Kept to the end.
         place: Option<Place>,
     }
+}
+
+/// What is held until the body is through.
+#[derive(Default)]
+#[expect(dead_code, reason = "held for their drop")]
+pub(crate) struct Kept {
+    pub(crate) place: Option<BulkheadPermit>,
+    pub(crate) under_way: Option<UnderWay>,
 }
 
 /// What is known of the body while it passes.
@@ -111,15 +122,26 @@ impl Answer {
             watch.end();
         }
         let timer = tokio::time::sleep_until(watch.next());
-        Answer { incoming, first, last: None, watch, timer, place: None }
+        Answer {
+            incoming,
+            first,
+            last: None,
+            watch,
+            kept: Kept::default(),
+            timer,
+            place: None,
+        }
     }
-}
 
-impl Answer {
     /// The same, with a place on a connection that is free when it ends.
     pub(crate) fn with_place(mut self, place: Option<Place>) -> Answer {
         self.place = place;
         self
+    }
+
+    /// Holds this until the body is through.
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        self.kept = kept;
     }
 }
 

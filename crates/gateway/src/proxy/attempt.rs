@@ -12,10 +12,12 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use panelboard::policy::bulkhead::{BulkheadFull, BulkheadPermit};
 use panelboard::{CircuitBreaker, Outcome, Rejected};
+use panelboard_config::Balance;
 use tokio::time::Instant;
 
-use super::answer::{Answer, Bounds, now};
+use super::answer::{Answer, Bounds, Kept, now};
 use super::guard::Guard;
 use super::headers;
 use super::model::{self, Asked};
@@ -25,7 +27,8 @@ use super::upload::{Upload, UploadBody, UploadFault};
 use super::via::Pseudonym;
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_hint};
-use crate::runtime::Target;
+use crate::policies::UnderWay;
+use crate::runtime::{Plan, Target};
 use crate::upstream::{SendError, Unseen};
 
 /// How much of a stream is held back while only comments come, before it is passed on after all.
@@ -33,6 +36,7 @@ const HELD_BACK: usize = 64 * 1024;
 
 /// What the attempts of one exchange have in common.
 pub(crate) struct Exchange<'a> {
+    pub(crate) plan: &'a Plan,
     pub(crate) head: &'a Parts,
     pub(crate) upload: &'a Upload,
     /// The path and query that go to the upstream.
@@ -64,6 +68,8 @@ pub(crate) enum Attempt {
     Failed { observed: Observed, answer: Option<Response<Answer>> },
     /// The circuit refused.
     Refused(Rejected),
+    /// The route's bulkhead is full.
+    Full,
     /// The client's own body failed, so nothing is to be said of the upstream.
     Upload(UploadFault),
 }
@@ -75,6 +81,8 @@ pub(crate) struct Switched {
     pub(crate) upstream: OnUpgrade,
     /// What errors from here on belong to.
     pub(crate) trace: Option<Arc<str>>,
+    /// Held to the end of the tunnel.
+    pub(crate) kept: Kept,
 }
 
 /// Which circuit an attempt was made under.
@@ -83,19 +91,37 @@ pub(crate) struct Circuit {
     pub(crate) header: Option<HeaderValue>,
 }
 
+/// How a request gets past its circuit.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Admission {
+    /// By asking.
+    Asked,
+    /// Although the circuit refuses. It takes no probe's place, and nothing is said of it.
+    Bystander,
+}
+
 /// Asks the circuit, sends the request, and waits until it is clear whether the answer is one.
 pub(crate) async fn attempt(
     exchange: &Exchange<'_>,
     target: &Target,
     turn: Turn,
+    admission: Admission,
 ) -> (Circuit, Attempt) {
     let (breaker, header) = target.breaker(exchange.asked.model.as_deref());
     let lease = lease(target);
-    let permit = match breaker.try_acquire_owned(Some(lease)) {
-        Ok(permit) => permit,
-        Err(rejected) => return (Circuit { breaker, header }, Attempt::Refused(rejected)),
+    let Ok((place, waited)) = exchange.enter().await else {
+        return (Circuit { breaker, header }, Attempt::Full);
+    };
+    let turn = Turn { unshared: turn.unshared && !waited, ..turn };
+    let permit = match admission {
+        Admission::Bystander => None,
+        Admission::Asked => match breaker.try_acquire_owned(Some(lease)) {
+            Ok(permit) => Some(permit),
+            Err(rejected) => return (Circuit { breaker, header }, Attempt::Refused(rejected)),
+        },
     };
     let circuit = Circuit { breaker, header };
+    let kept = Kept { place, under_way: exchange.under_way(target) };
     let trace = exchange.origin.trace(&exchange.head.headers);
     let mut guard = Guard::new(permit, lease, trace.clone(), target.times.clone())
         .with_last_words(shape::last_words(target.client.kind()));
@@ -114,10 +140,11 @@ pub(crate) async fn attempt(
             let (head, _) = response.into_parts();
             // Judged now: what follows may last for days.
             guard.complete();
-            (circuit, Attempt::Switched(Box::new(Switched { head, upstream, trace })))
+            (circuit, Attempt::Switched(Box::new(Switched { head, upstream, trace, kept })))
         }
         Ok(response) => {
-            (circuit, body(response, guard, exchange, target, of_whole, of_stream).await)
+            let attempt = body(response, guard, exchange, target, of_whole, of_stream).await;
+            (circuit, attempt.keeping(kept))
         }
         Err(SendError { observed, cause, .. }) => match exchange.upload.fault() {
             Some(fault) => {
@@ -129,6 +156,37 @@ pub(crate) async fn attempt(
                 (circuit, Attempt::Failed { observed, answer: None })
             }
         },
+    }
+}
+
+impl Exchange<'_> {
+    /// A place in the route's bulkhead, where it has one, and whether it had to be waited for.
+    async fn enter(&self) -> Result<(Option<BulkheadPermit>, bool), BulkheadFull> {
+        let Some(bulkhead) = &self.plan.policies.bulkhead else { return Ok((None, false)) };
+        if let Ok(place) = bulkhead.try_enter() {
+            return Ok((Some(place), false));
+        }
+        tokio::select! {
+            place = bulkhead.enter() => place.map(|place| (Some(place), true)),
+            () = reached(self.deadline) => Err(BulkheadFull),
+        }
+    }
+
+    /// Counts a request at an upstream, where somebody asks how many there are.
+    fn under_way(&self, target: &Target) -> Option<UnderWay> {
+        let counts = self.plan.route.balance == Balance::LeastPending;
+        counts.then(|| target.client.pending().begin())
+    }
+}
+
+impl Attempt {
+    /// With what the answer has to keep to its end.
+    fn keeping(mut self, kept: Kept) -> Attempt {
+        if let Attempt::Answered(answer) | Attempt::Failed { answer: Some(answer), .. } = &mut self
+        {
+            answer.body_mut().keep(kept);
+        }
+        self
     }
 }
 

@@ -13,6 +13,10 @@ use super::upload::{Upload, UploadFault};
 use crate::fallback;
 use crate::runtime::{Plan, Runtime};
 
+/// How large a body may be that is kept only to be sent again: more would cost the memory of many
+/// requests for the sake of few.
+const KEPT: u64 = 64 * 1024;
+
 /// The body, and what it asks for if that matters.
 pub(super) async fn read(
     runtime: &Runtime,
@@ -30,6 +34,11 @@ pub(super) async fn read(
     let media = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let look = Look::of(media);
     if !plan.reads_body || look == Look::Never {
+        let length = body.size_hint().exact();
+        if plan.route.keeps_bodies() && length.is_some_and(|length| 0 < length && length <= KEPT) {
+            let whole = model::read(body, KEPT).await.map_err(bad_body)?;
+            return Ok((Upload::Whole(whole), Asked::default()));
+        }
         return Ok((Upload::streamed(body, most), Asked::default()));
     }
     let limit = runtime.config.gateway().model_body_limit as u64;

@@ -14,7 +14,8 @@ use crate::metrics::CallTimes;
 /// A permit with what there is to tell of the call when it ends. Dropping it is the client going
 /// away: neutral.
 pub(crate) struct Guard {
-    permit: OwnedPermit,
+    /// `None` for a call that the circuit did not let through.
+    permit: Option<OwnedPermit>,
     started: Instant,
     /// When it is slow although it has not ended, unless it has been found so.
     slow_at: Option<Instant>,
@@ -28,19 +29,23 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(
-        permit: OwnedPermit,
+        permit: Option<OwnedPermit>,
         lease: Duration,
         trace: Option<Arc<str>>,
         times: CallTimes,
     ) -> Guard {
         let started = now();
-        let slow_at = permit.slow_after().and_then(|after| started.checked_add(after));
+        let slow_at = permit
+            .as_ref()
+            .and_then(OwnedPermit::slow_after)
+            .and_then(|after| started.checked_add(after));
         Guard { permit, started, slow_at, lease, trace, times, last_words: "" }
     }
 
     /// When it must be through, by the circuit's `timeout`.
     pub(crate) fn until(&self) -> Option<Instant> {
-        self.permit.timeout().and_then(|timeout| self.started.checked_add(timeout))
+        let timeout = self.permit.as_ref().and_then(OwnedPermit::timeout)?;
+        self.started.checked_add(timeout)
     }
 
     /// When it is slow although it has not ended.
@@ -52,7 +57,9 @@ impl Guard {
     /// calls until the first of them times out.
     pub(crate) fn mark_slow(&mut self) {
         self.slow_at = None;
-        self.permit.mark_slow();
+        if let Some(permit) = &mut self.permit {
+            permit.mark_slow();
+        }
     }
 
     /// Waits for a part of the call, and finds it slow meanwhile if it is.
@@ -80,7 +87,9 @@ impl Guard {
     /// The answer came through.
     pub(crate) fn complete(self) {
         self.times.observe(self.started.elapsed());
-        self.permit.success();
+        if let Some(permit) = self.permit {
+            permit.success();
+        }
     }
 
     /// Something else is to be said of it.
@@ -92,6 +101,7 @@ impl Guard {
     pub(crate) fn settle_because(self, observed: Observed, cause: Option<&str>) {
         let latency = self.started.elapsed();
         self.times.observe(latency);
+        let Some(permit) = self.permit else { return };
         let words = observed.words();
         let mut detail = ErrorDetail::new().latency(latency);
         detail = match cause {
@@ -104,11 +114,13 @@ impl Guard {
         if let Some(trace) = self.trace {
             detail = detail.trace_id(trace);
         }
-        self.permit.record_with(observed.verdict().outcome, &detail);
+        permit.record_with(observed.verdict().outcome, &detail);
     }
 
     /// The answer is getting somewhere.
     pub(crate) fn renew(&self) {
-        self.permit.renew(self.lease);
+        if let Some(permit) = &self.permit {
+            permit.renew(self.lease);
+        }
     }
 }

@@ -24,6 +24,7 @@ use head::is_unambiguous;
 use lanes::Lanes;
 pub(crate) use lanes::Place;
 
+use crate::policies::Pending;
 use crate::proxy::{Upgrade, UploadBody};
 use crate::tls::{self, TlsError};
 
@@ -53,6 +54,7 @@ pub(crate) struct Client {
     upgraded: Pool<Connector, UploadBody>,
     /// Of both kinds of connection.
     tls: [Option<Arc<Tls>>; 2],
+    pending: Pending,
 }
 
 /// Why an upstream or a listener cannot be served at all.
@@ -114,7 +116,18 @@ impl Client {
         let lanes = Lanes::new(&builder, &connector, upstream.http2 == Http2::On);
         let header = HeaderValue::from_str(name).ok();
         let (name, secret) = (name.to_owned(), secret.cloned());
-        Ok(Client { name, header, upstream, secret, auth, lanes, fresh, upgraded, tls })
+        Ok(Client {
+            name,
+            header,
+            upstream,
+            secret,
+            auth,
+            lanes,
+            fresh,
+            upgraded,
+            tls,
+            pending: Pending::default(),
+        })
     }
 
     /// Whether it already is what this configuration asks for.
@@ -129,6 +142,11 @@ impl Client {
     /// The name as a header, if it can be one.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         self.header.clone()
+    }
+
+    /// The requests under way, of routes that balance by them.
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.pending
     }
 
     pub(crate) fn kind(&self) -> UpstreamKind {

@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Response};
 use panelboard_config::{Fallback, UpstreamKind};
 use serde_json::{Value, json};
 
-use super::{Cause, Wanted};
+use super::{Cause, Limit, Wanted};
 use ollama::Field;
 
 const JSON: &str = "application/json";
@@ -86,6 +86,29 @@ pub(super) fn error(cause: &Cause, kind: UpstreamKind) -> Option<Value> {
         UpstreamKind::Anthropic => Some(json!({
             "type": "error",
             "error": { "type": "overloaded_error", "message": message },
+        })),
+        UpstreamKind::Ollama => Some(json!({ "error": message })),
+    }
+}
+
+/// The same, where a policy of the route refused.
+pub(super) fn limited(limit: Limit, message: &str, kind: UpstreamKind) -> Option<Value> {
+    let (openai, anthropic) = match limit {
+        Limit::Rate => ("requests", "rate_limit_error"),
+        Limit::Bulkhead | Limit::Throttle => ("service_unavailable", "overloaded_error"),
+    };
+    let code = match limit {
+        Limit::Rate => "rate_limit_exceeded",
+        _ => limit.reason(),
+    };
+    match kind {
+        UpstreamKind::Http => None,
+        UpstreamKind::OpenAi => Some(json!({
+            "error": { "message": message, "type": openai, "param": null, "code": code },
+        })),
+        UpstreamKind::Anthropic => Some(json!({
+            "type": "error",
+            "error": { "type": anthropic, "message": message },
         })),
         UpstreamKind::Ollama => Some(json!({ "error": message })),
     }

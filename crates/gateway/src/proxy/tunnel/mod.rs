@@ -19,7 +19,7 @@ use tracing::debug;
 
 pub(crate) use copy::End;
 
-use super::answer::now;
+use super::answer::{Kept, now};
 use crate::drain::Drain;
 use crate::judge::Observed;
 use crate::listen::Caller;
@@ -37,6 +37,8 @@ pub(crate) struct Tunnel {
     pub(crate) gauge: OpenTunnel,
     /// Held, so that the connection counts until its end.
     pub(crate) caller: Arc<Caller>,
+    /// Held as well: a place in the route's bulkhead.
+    pub(crate) kept: Kept,
 }
 
 impl Tunnel {
@@ -49,7 +51,8 @@ impl Tunnel {
     }
 
     async fn run(self, drain: &Drain) {
-        let Tunnel { client, upstream, websocket, idle, breaker, trace, gauge, caller } = self;
+        let Tunnel { client, upstream, websocket, idle, breaker, trace, gauge, caller, kept } =
+            self;
         let started = now();
         let end = match tokio::try_join!(client, upstream) {
             Ok((client, upstream)) => {
@@ -64,6 +67,7 @@ impl Tunnel {
             observe_cut(&breaker, started, trace);
         }
         gauge.ended(end);
+        drop(kept);
     }
 }
 

@@ -1,0 +1,142 @@
+//! What a route does besides sending a request on.
+
+use panelboard_core::gcra::Gcra;
+use panelboard_core::retry::RetrySettings;
+use panelboard_core::retry_budget::BudgetSettings;
+use panelboard_core::{Ratio, Settings, SettingsError, Throttle};
+
+use crate::context::Context;
+use crate::diagnostic::codes;
+use crate::diagnostic::problem::Problem;
+use crate::model::{LimitBy, RetryOn, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
+use crate::sections::{BudgetKeys, BulkheadKeys, By, LimitKeys, OnOpen, RetryKeys, RouteKeys};
+use crate::source::Span;
+
+/// How many may wait if nothing is said.
+const WAITING: u32 = 100;
+
+pub(super) fn when_open(keys: &RouteKeys, cx: &mut Context) -> WhenOpen {
+    let at = keys.when_open.span;
+    if keys.when_open.value == OnOpen::Wait && keys.deadline.value.is_none() {
+        let subject = cx.subject();
+        let message = format!("`{subject}.when_open` is \"wait\", but the route has no `deadline`");
+        let problem = Problem::new(codes::CONTRADICTION, message)
+            .at(at, "until when?")
+            .help("add `deadline`, such as \"30s\": it is the longest that a request waits");
+        cx.report(problem);
+    }
+    if let Some(most) = keys.max_waiting.as_ref().filter(|_| keys.when_open.value != OnOpen::Wait) {
+        let message = format!("`{}.max_waiting` is given, but nobody waits", cx.subject());
+        let problem = Problem::new(codes::CONTRADICTION, message)
+            .at(most.span, "without effect")
+            .help("add `when_open = \"wait\"`, or take it out");
+        cx.report(problem);
+    }
+    match keys.when_open.value {
+        OnOpen::FailClosed => WhenOpen::FailClosed,
+        OnOpen::FailOpen => WhenOpen::FailOpen,
+        OnOpen::Wait => {
+            WhenOpen::Wait { max_waiting: keys.max_waiting.as_ref().map_or(WAITING, |at| at.value) }
+        }
+    }
+}
+
+/// When a request is sent again; `non_idempotent` is what holds for the next upstream of the chain.
+pub(super) fn retry(
+    keys: &RouteKeys,
+    non_idempotent: bool,
+    cx: &mut Context,
+) -> Option<RouteRetry> {
+    let at = keys.retry.as_ref()?;
+    let retry: &RetryKeys = at.value.as_ref()?;
+    let mut builder = RetrySettings::builder()
+        .max_attempts(retry.max_attempts.value)
+        .base_delay(retry.base_delay.value);
+    if let Some(most) = &retry.max_delay {
+        builder = builder.max_delay(most.value);
+    }
+    if let Some(most) = &retry.max_retry_after {
+        builder = builder.max_retry_after(most.value);
+    }
+    let settings = builder.build().unwrap_or_else(|error| {
+        let place = retry.max_delay.as_ref().map_or(at.span, |most| most.span);
+        contradiction(&error, place, cx);
+        RetrySettings::default()
+    });
+    let on = match &retry.on {
+        Some(list) => list.value.iter().map(|at| at.value).collect(),
+        None => RetryOn::ALL.iter().map(|(_, on)| *on).collect(),
+    };
+    let non_idempotent = retry.non_idempotent.as_ref().map_or(non_idempotent, |at| at.value);
+    Some(RouteRetry { settings, on, non_idempotent })
+}
+
+pub(super) fn budget(keys: &RouteKeys, cx: &mut Context) -> BudgetSettings {
+    let Some(at) = &keys.retry_budget else { return BudgetSettings::default() };
+    let budget: &BudgetKeys = &at.value;
+    // Its parts have been read within their ranges.
+    let ratio = Ratio::from_f64(budget.ratio.value).unwrap_or(Ratio::ZERO);
+    BudgetSettings::new(ratio, budget.min_per_second.value, budget.reserve.value).unwrap_or_else(
+        |error| {
+            contradiction(&error, at.span, cx);
+            BudgetSettings::default()
+        },
+    )
+}
+
+pub(super) fn rate_limit(keys: &RouteKeys, cx: &mut Context) -> Option<RouteLimit> {
+    let at = keys.rate_limit.as_ref()?;
+    let limit: &LimitKeys = at.value.as_ref()?;
+    let rate = limit.rate.as_ref()?.value;
+    let burst = limit.burst.as_ref().map_or(rate, |at| at.value);
+    if let Err(error) = Gcra::new(rate, limit.per.value, burst) {
+        contradiction(&error, at.span, cx);
+    }
+    let by = match (&limit.header, &limit.by) {
+        (Some(header), _) => LimitBy::Header(header.value.clone()),
+        (None, Some(by)) if by.value == By::Client => LimitBy::Client,
+        (None, _) => LimitBy::Route,
+    };
+    let max_clients = limit.max_clients.value;
+    Some(RouteLimit { rate, per: limit.per.value, burst, by, max_clients })
+}
+
+pub(super) fn bulkhead(keys: &RouteKeys) -> Option<RouteBulkhead> {
+    let bulkhead: &BulkheadKeys = keys.bulkhead.as_ref()?.value.as_ref()?;
+    Some(RouteBulkhead {
+        max_concurrent: bulkhead.max_concurrent.as_ref()?.value,
+        max_waiting: bulkhead.max_waiting.value,
+        max_wait: bulkhead.max_wait.value,
+    })
+}
+
+pub(super) fn throttle(keys: &RouteKeys, cx: &mut Context) -> Option<Throttle> {
+    let at = keys.throttle.as_ref()?;
+    let throttle = &at.value;
+    let mut builder = Settings::builder().throttle(throttle.k.value);
+    if let Some(window) = &throttle.window {
+        builder = builder.throttle_window(window.value);
+    }
+    if let Some(max) = &throttle.max {
+        builder = builder.throttle_max(max.value);
+    }
+    match builder.build() {
+        Ok(settings) => settings.throttle(),
+        Err(error) => {
+            contradiction(&error, at.span, cx);
+            None
+        }
+    }
+}
+
+/// What the core has to say of settings that do not go together.
+fn contradiction(error: &SettingsError, at: Span, cx: &mut Context) {
+    let message = format!(
+        "`{}.{}` is {}, but must be {}",
+        cx.subject(),
+        error.field(),
+        error.value(),
+        error.accepted()
+    );
+    cx.report(Problem::new(codes::CONTRADICTION, message).at(at, "not possible"));
+}

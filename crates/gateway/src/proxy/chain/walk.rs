@@ -1,0 +1,293 @@
+//! Going along the upstreams of a route until one has an answer.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Response};
+use panelboard::{PhaseName, Rejected};
+use panelboard_config::{Balance, WhenOpen};
+use tokio::time::{Instant, sleep};
+
+use super::again::{Repeat, Tally, again, hint, repeat};
+use super::wait::Waiting;
+use crate::fallback::{Cause, Why};
+use crate::judge::{Failover, Observed};
+use crate::proxy::answer::{Answer, Kept, now};
+use crate::proxy::attempt::{Admission, Attempt, Circuit, Exchange, Switched, Turn, attempt};
+use crate::proxy::upload::UploadFault;
+use crate::runtime::{Plan, Target};
+
+/// When it is worth coming back, where no circuit says.
+pub(super) const SOON: Duration = Duration::from_secs(1);
+
+/// One request on its way along the upstreams.
+pub(super) struct Walk<'a> {
+    plan: &'a Plan,
+    exchange: &'a Exchange<'a>,
+    /// Whether nobody has had part of the deadline, nor has any of it gone by in waiting.
+    unshared: bool,
+    /// How often the upstreams have been asked.
+    rounds: u32,
+    /// Who has failed the request, and until when they want to be left alone.
+    failed: Vec<(usize, Option<Instant>)>,
+    /// Why there is no answer.
+    cause: Option<Cause>,
+    /// An upstream's own error, for want of anything better.
+    held: Option<Answered>,
+    /// Whether there was no place in the bulkhead.
+    full: bool,
+}
+
+/// An upstream's answer, and whose it is.
+pub(super) struct Answered {
+    pub(super) answer: Response<Answer>,
+    pub(super) circuit: Circuit,
+    pub(super) upstream: Option<HeaderValue>,
+}
+
+/// What comes of a walk.
+#[expect(clippy::large_enum_variant, reason = "one for each request, and gone at once")]
+pub(super) enum Outcome {
+    Answered(Answered),
+    /// An upstream goes on in another protocol.
+    Switched {
+        switched: Box<Switched>,
+        place: usize,
+        circuit: Circuit,
+    },
+    /// The client's own body failed.
+    Upload(UploadFault),
+    /// Nobody has an answer.
+    Nothing(Cause),
+    /// The route's bulkhead is full.
+    Full,
+}
+
+/// What comes of asking each upstream once.
+#[expect(clippy::large_enum_variant, reason = "one for each request, and gone at once")]
+enum Round {
+    Ended(Outcome),
+    Nobody(Tally),
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(plan: &'a Plan, exchange: &'a Exchange<'a>) -> Walk<'a> {
+        let (cause, held, failed) = (None, None, Vec::new());
+        Walk { plan, exchange, unshared: true, rounds: 0, failed, cause, held, full: false }
+    }
+
+    /// Goes on until there is an answer, or nobody left who may be asked.
+    pub(super) async fn run(mut self) -> Outcome {
+        if let Some(budget) = &self.plan.policies.budget {
+            budget.deposit();
+        }
+        let mut waiting = None;
+        loop {
+            self.rounds += 1;
+            let tally = match self.round().await {
+                Round::Ended(outcome) => return outcome,
+                Round::Nobody(tally) => tally,
+            };
+            if let Some(outcome) = self.fail_open(&tally).await {
+                return outcome;
+            }
+            if waiting.is_none() && tally.failed.is_none() {
+                waiting = Waiting::begin(self.plan, self.exchange.deadline);
+            }
+            match (&mut waiting, &tally.refused) {
+                (Some(waiting), Some(refused)) if tally.failed.is_none() => {
+                    if !waiting.turn(&refused.soonest).await {
+                        break;
+                    }
+                    // To be refused is not to have been asked.
+                    self.rounds -= 1;
+                }
+                _ => match again(self.exchange, self.rounds, &tally) {
+                    Some(wait) => sleep(wait).await,
+                    None => break,
+                },
+            }
+            self.unshared = false;
+            // What is said of circuits in the end is what they said last.
+            self.cause = None;
+        }
+        self.nothing()
+    }
+
+    /// Asks each upstream once, until one has an answer.
+    async fn round(&mut self) -> Round {
+        let mut tally = Tally::default();
+        let targets = &self.plan.targets;
+        let order = self.plan.policies.turns.order(
+            self.plan.route.balance,
+            targets.len(),
+            |place| targets[place].client.pending().count(),
+            |place| self.failed.iter().any(|(failed, _)| *failed == place),
+        );
+        for turn in 0..targets.len() {
+            if turn > 0 && self.exchange.deadline.is_some_and(|deadline| now() >= deadline) {
+                tally.fail(Repeat::Never);
+                break;
+            }
+            let place = order.as_ref().map_or(turn, |order| order[turn]);
+            if let Some(wait) = self.rest(place) {
+                tally.fail(Repeat::After(wait));
+                continue;
+            }
+            match self.ask(place, &targets[place], Admission::Asked).await {
+                Asked::Ended(outcome) => return Round::Ended(outcome),
+                Asked::Failed(observed) => {
+                    tally.fail(repeat(self.exchange, observed));
+                    if !self.may_go_on(observed) {
+                        break;
+                    }
+                }
+                Asked::Refused(rejected) => tally.refuse(place, rejected),
+                Asked::Full => {
+                    // There is but one for all upstreams.
+                    self.full = true;
+                    tally.fail(Repeat::Never);
+                    break;
+                }
+            }
+        }
+        Round::Nobody(tally)
+    }
+
+    /// For how long an upstream that failed wants to be left alone.
+    fn rest(&self, place: usize) -> Option<Duration> {
+        let (_, until) = self.failed.iter().rev().find(|(failed, _)| *failed == place)?;
+        let left = until.as_ref()?.saturating_duration_since(now());
+        Some(left).filter(|left| !left.is_zero())
+    }
+
+    /// Asks one upstream, and takes note of how it went.
+    async fn ask(&mut self, place: usize, target: &'a Target, admission: Admission) -> Asked {
+        // Equals have the same credentials.
+        let addressed = place == 0 || self.plan.route.balance != Balance::FirstAvailable;
+        let turn = Turn { addressed, unshared: self.unshared };
+        let (circuit, outcome) = attempt(self.exchange, target, turn, admission).await;
+        let upstream = target.client.header();
+        match outcome {
+            Attempt::Answered(answer) => {
+                Asked::Ended(Outcome::Answered(Answered { answer, circuit, upstream }))
+            }
+            Attempt::Switched(switched) => {
+                Asked::Ended(Outcome::Switched { switched, place, circuit })
+            }
+            Attempt::Upload(fault) => Asked::Ended(Outcome::Upload(fault)),
+            Attempt::Full => Asked::Full,
+            Attempt::Refused(rejected) => {
+                self.note(Cause {
+                    circuit: circuit.breaker.name().to_string(),
+                    phase: rejected.phase(),
+                    why: Why::Refused(rejected.reason()),
+                    retry_after: rejected.retry_after(),
+                });
+                Asked::Refused(rejected)
+            }
+            Attempt::Failed { observed, answer } => {
+                self.unshared = false;
+                let may_go_on = self.may_go_on(observed);
+                let failed = failure(&circuit, observed);
+                if self.plan.route.retry.is_some() {
+                    let rest = hint(observed).and_then(|hint| now().checked_add(hint));
+                    self.failed.push((place, rest));
+                }
+                match answer {
+                    Some(mut answer) => {
+                        // The next attempt needs the place that this one has had.
+                        answer.body_mut().keep(Kept::default());
+                        self.held = Some(Answered { answer, circuit, upstream });
+                    }
+                    // An earlier upstream's error is not what came of the last.
+                    None if !may_go_on => self.held = None,
+                    None => {}
+                }
+                match may_go_on {
+                    true => self.note(failed),
+                    false => self.cause = Some(failed),
+                }
+                Asked::Failed(observed)
+            }
+        }
+    }
+
+    /// Asks an upstream whose circuit refuses, where the route wants that and nobody has failed.
+    async fn fail_open(&mut self, tally: &Tally) -> Option<Outcome> {
+        if self.plan.route.when_open != WhenOpen::FailOpen || tally.failed.is_some() {
+            return None;
+        }
+        let place = tally.refused.as_ref()?.passable?;
+        self.plan.policies.counts.failed_open();
+        match self.ask(place, self.plan.targets.get(place)?, Admission::Bystander).await {
+            Asked::Ended(outcome) => Some(outcome),
+            Asked::Failed(_) | Asked::Refused(_) | Asked::Full => None,
+        }
+    }
+
+    /// The client is told of whatever can be tried again first; of two, of the later failure.
+    fn note(&mut self, cause: Cause) {
+        let failed = matches!(cause.why, Why::Failed(_));
+        let sooner = |known: &Cause| {
+            known.retry_after < cause.retry_after
+                || known.retry_after == cause.retry_after && !failed
+        };
+        if !self.cause.as_ref().is_some_and(sooner) {
+            self.cause = Some(cause);
+        }
+    }
+
+    /// Whether the next upstream may be asked.
+    fn may_go_on(&self, observed: Observed) -> bool {
+        let safe = match observed.verdict().failover {
+            Failover::Safe => true,
+            Failover::IfRepeatable => {
+                self.exchange.head.method.is_idempotent() || self.plan.route.failover_non_idempotent
+            }
+            Failover::No => false,
+        };
+        safe && self.exchange.upload.is_repeatable()
+    }
+
+    fn nothing(self) -> Outcome {
+        let failed = |cause: &Cause| matches!(cause.why, Why::Failed(_));
+        if let Some(shed) = &self.plan.policies.shed
+            && (self.held.is_some() || self.cause.as_ref().is_some_and(failed))
+        {
+            shed.failed();
+        }
+        // An upstream's own error says more than any words of ours.
+        if let Some(held) = self.held {
+            return Outcome::Answered(held);
+        }
+        if self.full {
+            return Outcome::Full;
+        }
+        Outcome::Nothing(self.cause.unwrap_or_else(|| Cause {
+            circuit:
+                self.plan.targets.first().map_or(String::new(), |target| target.circuit.clone()),
+            phase: PhaseName::Closed,
+            why: Why::Failed(Observed::OutOfTime),
+            retry_after: SOON,
+        }))
+    }
+}
+
+/// How asking one upstream went, unless there is an end to it.
+#[expect(clippy::large_enum_variant, reason = "one for each request, and gone at once")]
+enum Asked {
+    Ended(Outcome),
+    Failed(Observed),
+    Refused(Rejected),
+    Full,
+}
+
+fn failure(circuit: &Circuit, observed: Observed) -> Cause {
+    let snapshot = circuit.breaker.snapshot();
+    Cause {
+        circuit: snapshot.name.to_string(),
+        phase: snapshot.phase,
+        why: Why::Failed(observed),
+        retry_after: snapshot.retry_after().unwrap_or(SOON),
+    }
+}
