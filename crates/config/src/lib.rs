@@ -75,9 +75,9 @@ pub use load::{DEFAULT_FILES, LoadOptions, Loaded, inspect, load, load_bytes, lo
 pub use model::{
     Admin, Auth, Balance, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
     HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, Origin,
-    Origins, PathPattern, Place, RetryOn, Role, Route, RouteBulkhead, RouteFallback, RouteLimit,
-    RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets, Switches, Timeouts,
-    TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
+    Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteFallback,
+    RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets,
+    Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

@@ -254,3 +254,21 @@ fn secrets_are_read_when_asked_for_and_missing_ones_are_errors() {
     );
     assert!(!format!("{:?}", checked.secrets).contains("sk-live"));
 }
+
+#[test]
+fn what_has_a_short_form_can_be_switched_off() {
+    let text = |value: &str| {
+        format!(
+            "[upstreams.a]\nurl = \"http://127.0.0.1\"\nprobe = {value}\n[[routes]]\nupstream = \"a\"\n\
+             retry = {value}\nrate_limit = {value}\nbulkhead = {value}\nthrottle = {value}\n"
+        )
+    };
+    for value in ["\"off\"", "false"] {
+        let input = Input::new().file(Source::new("panelboard.toml", text(value)));
+        let (config, _, _) = check(input).into_result().unwrap();
+        let route = &config.routes()[0];
+        assert!(route.retry.is_none() && route.rate_limit.is_none(), "{value}");
+        assert!(route.bulkhead.is_none() && route.throttle.is_none(), "{value}");
+        assert_eq!(config.upstreams()["a"].probe, None, "{value}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::listen::ListenError;
 use crate::listeners::{Inherited, Listeners};
 use crate::reload::Ask;
 use crate::shared::{LoadError, Shared, addresses};
-use crate::{admin, housekeeping};
+use crate::{admin, housekeeping, probe};
 
 /// A gateway that listens, but does not serve yet.
 pub struct Gateway {
@@ -124,6 +124,7 @@ impl Gateway {
         others.spawn(admin::write_events(Arc::clone(&shared)));
         others.spawn(housekeeping::log_events(Arc::clone(&shared)));
         others.spawn(housekeeping::watch_clock(Arc::clone(&shared)));
+        others.spawn(probe::keep(Arc::clone(&shared)));
         others.spawn(housekeeping::watch_certificates(Arc::clone(&shared)));
 
         if leave.await == Leave::HandedOver {

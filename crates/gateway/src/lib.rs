@@ -19,6 +19,7 @@
 //! | `policies` | what a route does besides: waits, retries, limits |
 //! | `upstream`, `runtime` | connections to upstreams; a configuration ready for requests |
 //! | `admin`, `health`, `metrics` | seeing and steering |
+//! | `probe` | health probes of upstreams |
 //! | `housekeeping` | what happens without a request |
 
 mod admin;
@@ -37,6 +38,7 @@ mod listeners;
 mod llm;
 mod metrics;
 mod policies;
+mod probe;
 mod proxy;
 mod reload;
 mod runtime;

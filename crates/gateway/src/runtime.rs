@@ -44,6 +44,35 @@ pub(crate) struct Target {
     source: Source,
 }
 
+/// A circuit that recovers by what probes of an upstream find.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Guarded {
+    circuit: String,
+    /// Of a family: which part of the key is the upstream.
+    part: Option<usize>,
+    upstream: String,
+}
+
+impl Guarded {
+    /// Its breakers, of a family those of this upstream.
+    pub(crate) fn breakers(&self, registry: &Registry) -> Vec<CircuitBreaker> {
+        let Some(family) = registry.family(&self.circuit) else {
+            return registry.get(&self.circuit).into_iter().collect();
+        };
+        let own = |breaker: &CircuitBreaker| {
+            let key = breaker.name().strip_prefix(&*self.circuit).and_then(|k| k.strip_prefix('/'));
+            match self.part {
+                // In names, a slash within a part is written so.
+                Some(part) => key.is_some_and(|key| {
+                    key.split('/').nth(part) == Some(&*self.upstream.replace('/', "%2F"))
+                }),
+                None => true,
+            }
+        };
+        family.breakers().into_iter().filter(own).collect()
+    }
+}
+
 /// Where the breaker of a request comes from.
 enum Source {
     One { breaker: CircuitBreaker, header: Option<HeaderValue> },
@@ -111,6 +140,31 @@ impl Runtime {
     /// What the listener of this address meets its clients with.
     pub(crate) fn front(&self, address: SocketAddr) -> Option<&Arc<Front>> {
         self.fronts.get(&address)
+    }
+
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.clients.values()
+    }
+
+    /// The circuits that recover by what probes of this upstream find.
+    pub(crate) fn guarded(&self, upstream: &str) -> Vec<Guarded> {
+        let mut guarded = Vec::new();
+        for plan in
+            self.routes.iter().filter(|plan| plan.route.upstreams.iter().any(|u| u == upstream))
+        {
+            let name = plan.route.circuit_for(upstream);
+            let Some(circuit) = self.config.circuit(name) else { continue };
+            // It has one if nothing else than probed upstreams is behind it.
+            if circuit.settings.health_check().is_none() {
+                continue;
+            }
+            let part = circuit.key.iter().position(|part| *part == KeyPart::Upstream);
+            let one = Guarded { circuit: name.to_owned(), part, upstream: upstream.to_owned() };
+            if !guarded.contains(&one) {
+                guarded.push(one);
+            }
+        }
+        guarded
     }
 
     /// The route of this name.

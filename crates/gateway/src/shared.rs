@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use panelboard::Registry;
 use panelboard_config::{Change, Config, Diagnostics, Edit, Loaded, Secrets, diff};
 use serde_json::Value;
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::admin::{Desk, TokenError, Tokens, writable};
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     /// Whether others than this machine reach the admin API, for as long as this process runs.
     public_admin: bool,
     runtime: ArcSwap<Runtime>,
+    /// Told after the runtime has changed.
+    changed: watch::Sender<()>,
     /// One change at a time.
     sources: Mutex<Sources>,
 }
@@ -83,6 +86,7 @@ impl Shared {
             pseudonym: Pseudonym::random(),
             public_admin,
             runtime: ArcSwap::from_pointee(runtime),
+            changed: watch::Sender::new(()),
             sources: Mutex::new(Sources { loaded, told: BTreeMap::new() }),
         })
     }
@@ -90,6 +94,11 @@ impl Shared {
     /// Whether new requests are no longer taken.
     pub(crate) fn is_draining(&self) -> bool {
         self.listeners.drain.is_closing()
+    }
+
+    /// Follows changes of the runtime.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// What requests that arrive now run on.
@@ -198,6 +207,7 @@ impl Shared {
             .map_err(LoadError::Client)?;
         self.runtime.store(Arc::new(next));
         self.listeners.change(self, listeners);
+        self.changed.send_replace(());
         for change in &changes {
             if let Change::Circuit(name, Edit::Removed) = change {
                 self.metrics.forget(name);

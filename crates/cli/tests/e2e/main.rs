@@ -30,6 +30,7 @@ mod limits;
 mod metrics;
 mod models;
 mod overrides;
+mod probes;
 mod protocol;
 mod pushback;
 mod raw;

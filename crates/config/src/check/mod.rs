@@ -9,6 +9,7 @@ mod layers;
 mod names;
 mod patterns;
 mod policies;
+mod probes;
 mod routes;
 mod sections;
 mod tls;
@@ -229,6 +230,7 @@ fn build(keys: &RootKeys, cx: &mut Context) -> (Parts, Vec<LaidOut>) {
     let upstreams = upstreams::build(keys, cx);
     let mut circuits = circuits::build(keys, &switches, &fallbacks, cx);
     let routes = routes::build(keys, &upstreams, &mut circuits, &fallbacks, cx);
+    probes::gate(&mut circuits.built, &routes, &upstreams);
     let depends_on = dependencies::build(&switches, &circuits.built, cx);
     let gateway = gateway::build(keys, cx);
     let parts = Parts {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::tls;
+use super::{probes, tls};
 use crate::context::{At, Context, Named, key_text};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
@@ -21,7 +21,13 @@ pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> BTreeMap<String, Upstr
     for named in named(keys) {
         tls::check_upstream(named, cx);
     }
-    named(keys).iter().filter_map(|n| Some((n.name.clone(), upstream(&n.value)?))).collect()
+    let mut upstreams = BTreeMap::new();
+    for named in named(keys) {
+        if let Some(upstream) = upstream(&named.value, cx) {
+            upstreams.insert(named.name.clone(), upstream);
+        }
+    }
+    upstreams
 }
 
 /// What is written under `[upstreams]`, whether it is good or not.
@@ -29,7 +35,7 @@ pub(super) fn named(keys: &RootKeys) -> &[Named<UpstreamKeys>] {
     keys.upstreams.as_ref().map_or(&[], |at| &at.value)
 }
 
-fn upstream(keys: &UpstreamKeys) -> Option<Upstream> {
+fn upstream(keys: &UpstreamKeys, cx: &mut Context) -> Option<Upstream> {
     let models = keys.models.as_ref().map_or(&[][..], |at| &at.value);
     Some(Upstream {
         url: keys.url.as_ref()?.value.clone(),
@@ -49,6 +55,7 @@ fn upstream(keys: &UpstreamKeys) -> Option<Upstream> {
         tls: keys.tls.as_ref().map_or_else(UpstreamTls::default, |at| tls::upstream(&at.value)),
         auth: auth(keys),
         models: models.iter().map(|pair| (pair.name.clone(), pair.value.value.clone())).collect(),
+        probe: probes::build(keys, &keys.url.as_ref()?.value, cx),
     })
 }
 

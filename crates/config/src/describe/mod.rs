@@ -17,7 +17,7 @@ pub(crate) use reader::{Reading, TableReader, is_free_key};
 
 use crate::context::Context;
 use crate::schema::Definitions;
-use crate::syntax::Node;
+use crate::syntax::{Node, Value};
 
 /// All there is to know about a table.
 pub(crate) struct Table {
@@ -71,6 +71,11 @@ pub(crate) trait Kind: Sync {
     /// The value in the one spelling that stands for all of them; `None` where there is only one.
     fn canonical(&self, _: &Node) -> Option<Json> {
         None
+    }
+
+    /// Whether a value stands for nothing at all, instead of for the table's shorthand.
+    fn is_off(&self, _: &Value) -> bool {
+        false
     }
 
     /// What is inside.

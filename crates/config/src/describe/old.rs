@@ -38,6 +38,7 @@ pub(crate) fn modernise(entries: &mut syntax::Table, table: &'static Table, cx: 
     for field in table.all_fields() {
         if let (Shape::Table(inner), Some(entry)) =
             (field.kind.shape(), entries.get_mut(field.name))
+            && !field.kind.is_off(&entry.node.value)
             && !spell_out(&mut entry.node, inner, cx)
         {
             entries.remove(field.name);

@@ -36,6 +36,15 @@ impl<K: Kind> Kind for OrOff<K> {
         }
     }
 
+    fn is_off(&self, value: &Value) -> bool {
+        match value {
+            Value::Bool(on) => !on,
+            Value::Text(text) => text == "off",
+            Value::Untyped(text) => matches!(text.as_str(), "off" | "false"),
+            _ => false,
+        }
+    }
+
     fn shape(&self) -> Shape {
         self.0.shape()
     }
@@ -46,9 +55,7 @@ impl<K: Read> Read for OrOff<K> {
 
     fn read(&self, node: &Node, cx: &mut Context) -> Option<Option<K::Out>> {
         match &node.value {
-            Value::Bool(false) => return Some(None),
-            Value::Text(text) if text == "off" => return Some(None),
-            Value::Untyped(text) if matches!(text.as_str(), "off" | "false") => return Some(None),
+            value if self.is_off(value) => return Some(None),
             Value::Bool(true) => {
                 let problem = cx
                     .wrong_type(node, &self.accepts())

@@ -9,6 +9,7 @@ pub(crate) mod glob;
 mod origin;
 mod pattern;
 mod policies;
+mod probe;
 mod route;
 mod secret;
 mod tls;
@@ -22,6 +23,7 @@ pub use gateway::{Admin, Gateway, Role, Token};
 pub use origin::{Layer, Origin, Origins, Place};
 pub use pattern::{HostPattern, PathPattern};
 pub use policies::{Balance, LimitBy, RetryOn, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
+pub use probe::Probe;
 pub use route::{Route, RouteFallback};
 pub use secret::{Secret, SecretError, SecretReader, SecretRef, Secrets};
 pub use tls::{

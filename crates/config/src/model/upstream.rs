@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri};
 
+use super::probe::Probe;
 use super::secret::SecretRef;
 use super::tls::{Http2, UpstreamTls};
 
@@ -30,6 +31,8 @@ pub struct Upstream {
     pub auth: Option<Auth>,
     /// What models are called here, by the name the client asks for.
     pub models: BTreeMap<String, String>,
+    /// A cheap request that tells whether it works.
+    pub probe: Option<Probe>,
 }
 
 /// Where an upstream is: `http` or `https`, a host, a port and perhaps a path.

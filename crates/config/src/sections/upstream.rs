@@ -12,6 +12,7 @@ use crate::kinds::{
 };
 use crate::model::{BaseUrl, Http2, SecretRef, UpstreamKind};
 use crate::sections::UpstreamTlsKeys;
+use crate::sections::probe::ProbeKeys;
 use crate::sections::tls::HTTP2;
 
 const KINDS: Choice<UpstreamKind> = Choice::of(
@@ -69,9 +70,11 @@ keys! {
                 value: "the name of a model",
             },
             optional "none";
+        /// A cheap request that tells whether it works, such as a list of models. A bare text is
+        /// its `path`.
+        probe: Option<ProbeKeys> = OrOff(Nested::<ProbeKeys>::HERE), optional "off";
     }
     exclusive [api_key, auth];
-    later [probe];
 }
 
 keys! {

@@ -200,6 +200,12 @@ impl Settings {
         self.health_check
     }
 
+    /// The same, but recovery waits for a health check that reports so often, or for none.
+    #[must_use]
+    pub const fn with_health_check(self, interval: Option<Duration>) -> Settings {
+        Settings { health_check: interval, ..self }
+    }
+
     /// Failure kinds that are neutral here.
     pub const fn ignore(&self) -> KindSet {
         self.ignore

@@ -5,6 +5,7 @@
 
 mod circuits;
 mod plain;
+mod probes;
 mod routes;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+pub(crate) use self::probes::ProbeCounts;
+use self::probes::Probes;
 pub(crate) use self::routes::RouteCounts;
 use self::routes::Routes;
 use crate::proxy::End;
@@ -37,6 +40,7 @@ pub(crate) struct Metrics {
     tunnels_ended: Family<TunnelEndLabels, Counter>,
     durations: Family<CircuitLabel, Histogram, fn() -> Histogram>,
     routes: Arc<Routes>,
+    probes: Probes,
     reload_successful: Gauge<i64>,
     reloaded_at: Gauge<f64, AtomicU64>,
 }
@@ -112,6 +116,7 @@ impl Metrics {
         let durations: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BOUNDS));
         let routes = Routes::register(&mut registry);
+        let probes = probes::register(&mut registry);
         let reload_successful = Gauge::default();
         let reloaded_at = Gauge::default();
         registry.register(
@@ -163,6 +168,7 @@ impl Metrics {
             tunnels_ended,
             durations,
             routes,
+            probes,
             reload_successful,
             reloaded_at,
         }
@@ -176,6 +182,11 @@ impl Metrics {
     /// The counters of one route's policies.
     pub(crate) fn route(&self, name: &str) -> RouteCounts {
         RouteCounts::new(name, &self.routes)
+    }
+
+    /// The counters of one upstream's probes.
+    pub(crate) fn probes(&self, upstream: &str) -> ProbeCounts {
+        ProbeCounts::new(upstream, &self.probes)
     }
 
     /// A circuit is no longer configured. Calls under way still have theirs to observe with.

@@ -417,6 +417,6 @@ async fn first_token(incoming: &mut Incoming, stream: &mut StreamJudge) -> Resul
 }
 
 #[expect(clippy::disallowed_methods, reason = "a date in a header is by the wall clock")]
-fn wall_now() -> SystemTime {
+pub(crate) fn wall_now() -> SystemTime {
     SystemTime::now()
 }

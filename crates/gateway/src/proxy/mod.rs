@@ -26,6 +26,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 use tracing::info;
 
+pub(crate) use attempt::wall_now;
 use chain::Wish;
 use origin::{Origin, REQUEST_ID};
 use reply::{Reply, whole};
@@ -75,6 +76,7 @@ async fn answer(
     let refusal = inadmissible(shared, runtime, &head)
         .or_else(|| upgrade.as_ref().and_then(|_| no_body(&body)));
     if let Some(refusal) = refusal {
+        shared.metrics.count_request("", refusal.status());
         return whole(refusal);
     }
     if head.uri.path() == crate::health::PATH && runtime.config.switches().expose_health_endpoint {

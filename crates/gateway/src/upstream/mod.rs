@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use panelboard_config::{Http2, Scheme, Secret, Timeouts, Upstream, UpstreamKind};
+use panelboard_config::{Http2, Probe, Scheme, Secret, Timeouts, Upstream, UpstreamKind};
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -147,6 +147,11 @@ impl Client {
     /// The requests under way, of routes that balance by them.
     pub(crate) fn pending(&self) -> &Pending {
         &self.pending
+    }
+
+    /// The cheap request that tells whether it works.
+    pub(crate) fn probe(&self) -> Option<&Probe> {
+        self.upstream.probe.as_ref()
     }
 
     pub(crate) fn kind(&self) -> UpstreamKind {
