@@ -59,6 +59,20 @@ impl Loaded {
     /// # Errors
     /// Everything that is wrong with it, if something is.
     pub fn with_requests(&self, requests: &[(String, String)]) -> Result<Config, Diagnostics> {
+        let (config, _, _) = check(self.again(requests)?).into_result()?;
+        Ok(config.with_files_at(&self.resolve(Path::new(""))))
+    }
+
+    /// Every value of the same, with where it was said; of secrets, where they are.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, if something is.
+    pub fn list(&self, requests: &[(String, String)], view: View) -> Result<Listing, Diagnostics> {
+        list(self.again(requests)?, view)
+    }
+
+    /// What it was made from, and what circuits were told since.
+    fn again(&self, requests: &[(String, String)]) -> Result<Input<'static>, Diagnostics> {
         let mut input = Input::new().environment(self.variables.iter().cloned());
         if let Some(path) = &self.path {
             input = input.file(Source::decode(&path.to_string_lossy(), &self.content)?);
@@ -72,8 +86,7 @@ impl Loaded {
         if let Some(env) = &self.env {
             input = input.env(env);
         }
-        let (config, _, _) = check(input).into_result()?;
-        Ok(config.with_files_at(&self.resolve(Path::new(""))))
+        Ok(input)
     }
 
     /// Where a path of the configuration leads: a relative one starts beside the file.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use panelboard::Registry;
-use panelboard_config::{Change, Config, Diagnostics, Edit, Loaded, Secrets, diff};
+use panelboard_config::{Change, Config, Diagnostics, Edit, Listing, Loaded, Secrets, View, diff};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::warn;
@@ -42,8 +42,11 @@ pub(crate) struct Shared {
 struct Sources {
     loaded: Loaded,
     /// What circuits were told through the admin API, by their names.
-    told: BTreeMap<String, Value>,
+    told: Told,
 }
+
+/// Settings by the names of circuits.
+pub(crate) type Told = BTreeMap<String, Value>;
 
 /// Why a configuration cannot be put to work.
 #[derive(Debug)]
@@ -188,10 +191,11 @@ impl Shared {
         of(&runtime.config).map(|path| self.sources().loaded.resolve(path))
     }
 
-    /// The file, and what circuits were told.
-    pub(crate) fn sources_shown(&self) -> (Option<PathBuf>, BTreeMap<String, Value>) {
+    /// The file, what circuits were told, and every value that comes of both.
+    pub(crate) fn listed(&self) -> (Option<PathBuf>, Told, Result<Listing, Diagnostics>) {
         let sources = self.sources();
-        (sources.loaded.path.clone(), sources.told.clone())
+        let listing = sources.loaded.list(&texts(&sources.told), View::Effective);
+        (sources.loaded.path.clone(), sources.told.clone(), listing)
     }
 
     fn put_to_work(
@@ -239,7 +243,7 @@ fn check_journals(loaded: &Loaded) -> Result<(), LoadError> {
 }
 
 /// What circuits were told, as text.
-fn texts(told: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+fn texts(told: &Told) -> Vec<(String, String)> {
     told.iter().map(|(name, settings)| (name.clone(), settings.to_string())).collect()
 }
 

@@ -16,7 +16,7 @@ use super::extract::Body;
 use super::guard::{Done, Peer};
 use super::problem::{Answer, Problem};
 use super::token::Caller;
-use super::view::config::{Finding, Findings, Running};
+use super::view::config::{Finding, Findings, Running, Value};
 use crate::reload::Ask;
 use crate::shared::Shared;
 
@@ -59,10 +59,16 @@ pub(super) struct Reloaded {
 /// What the gateway runs on. Of secrets only where they are.
 #[utoipa::path(get, path = "/api/v1/config", tag = "config",
     security(("token" = ["viewer"])), responses((status = 200, body = Running)))]
-pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Json<Running> {
-    let (path, told) = shared.sources_shown();
+pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Answer<Json<Running>> {
+    let (path, told, listing) = shared.listed();
+    // What runs was checked; it is the same text.
+    let listing = listing.map_err(|wrong| {
+        let detail = format!("The configuration cannot be listed: {wrong}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    })?;
     let path = path.map(|path| path.display().to_string());
-    Json(Running::of(&shared.runtime().config, path, told))
+    let values = listing.values.into_iter().map(Value::of).collect();
+    Ok(Json(Running { path, values, told }))
 }
 
 /// Says what is wrong with a configuration, and what it would change.
