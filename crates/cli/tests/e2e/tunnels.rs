@@ -17,11 +17,12 @@ const OPEN: &str = "panelboard_gateway_tunnels{route=\"/\",circuit=\"ws\"}";
 
 fn gateway_with(gateway: &str, upstream: &str, urls: &[String]) -> Gateway {
     let names: Vec<String> = (0..urls.len()).map(|n| format!("u{n}")).collect();
-    let upstreams: String = names
+    let upstreams: Vec<String> = names
         .iter()
         .zip(urls)
         .map(|(name, url)| format!("[upstreams.{name}]\nurl = \"{url}\"\n{upstream}\n"))
         .collect();
+    let upstreams = upstreams.concat();
     Gateway::start(&format!(
         "[circuit_breaker.circuits.ws]\nfailure_threshold = 3\nrecovery_timeout = \"1m\"\n\
          [gateway]\n{gateway}\n{upstreams}[[routes]]\nupstreams = {names:?}\ncircuit = \"ws\"\n"
@@ -108,9 +109,7 @@ async fn converse(stream: tokio::net::TcpStream) {
                 let _ = socket.close(Some(frame)).await;
             }
             Message::Text(_) | Message::Binary(_) => {
-                if socket.send(message).await.is_err() {
-                    return;
-                }
+                let Ok(()) = socket.send(message).await else { return };
             }
             _ => {}
         }

@@ -8,7 +8,8 @@ from websockets.exceptions import ConnectionClosed
 
 
 async def main(url):
-    async with connect(url, subprotocols=["chat.v1", "chat.v2"], proxy=None) as socket:
+    options = {"subprotocols": ["chat.v1", "chat.v2"], "proxy": None}
+    async with connect(url, **options) as socket:
         extensions = socket.response.headers["Sec-WebSocket-Extensions"]
         print(socket.subprotocol, extensions.split(";")[0])
         for message in ["hello", b"\x00\xff" * 300_000, "\u00fc" * 1000]:
@@ -24,14 +25,14 @@ async def main(url):
         except ConnectionClosed as closed:
             print(closed.rcvd.code, closed.rcvd.reason)
 
-    sockets = [await connect(url, proxy=None) for _ in range(50)]
+    sockets = [await connect(url, **options) for _ in range(50)]
     for number, socket in enumerate(sockets):
         await socket.send(str(number))
     print([await socket.recv() for socket in sockets] == [str(n) for n in range(50)])
     for socket in sockets:
         await socket.close()
 
-    async with connect(url, proxy=None) as socket:
+    async with connect(url, **options) as socket:
         await socket.send("vanish")
         try:
             await socket.recv()
