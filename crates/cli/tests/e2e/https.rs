@@ -148,6 +148,7 @@ fn clients_over_tls_speak_what_is_agreed_on() {
         assert_eq!(seen["target"], "/x?y");
         let headers = seen["headers"].to_string();
         assert!(headers.contains("[\"x-forwarded-host\",\"panel.example\"]"), "{headers}");
+        assert!(headers.contains("[\"x-forwarded-proto\",\"https\"]"), "{headers}");
     });
 }
 
