@@ -21,7 +21,8 @@ async fn what_is_no_request_is_refused_and_the_connection_closed() {
         (b"\x16\x03\x01\x02\x00\x01\x00", "400"),
         (b"GET / HTTP/1.1\r\nhost: h\r\nx: a\0b\r\n\r\n", "400"),
         (b"GET / HTTP/1.1\nhost: h\n\n", "400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"),
+        // Nearly what HTTP/2 begins with.
+        (b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", "400"),
         (&endless, "431"),
     ];
     for (bytes, status) in cases {
