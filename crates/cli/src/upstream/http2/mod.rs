@@ -215,7 +215,9 @@ async fn perform(
                     continue;
                 }
                 let Ok(parts) = translator.feed(&bytes) else {
-                    stream.iter_mut().for_each(|s| s.send_reset(Reason::PROTOCOL_ERROR));
+                    if let Some(stream) = &mut stream {
+                        stream.send_reset(Reason::PROTOCOL_ERROR);
+                    }
                     return Ok(None);
                 };
                 send(parts, &mut respond, &mut stream, &mut ticket).await?;

@@ -125,7 +125,9 @@ impl Translator {
         let length_of_body = headers
             .get("content-length")
             .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        FRAMING.iter().for_each(|name| drop(headers.remove(*name)));
+        for name in FRAMING {
+            headers.remove(name);
+        }
         let none = self.bodiless || matches!(response.status().as_u16(), 204 | 304);
         self.at = match (none, chunked, length_of_body) {
             (true, ..) | (false, false, None | Some(0)) => At::Done,
@@ -196,7 +198,7 @@ mod tests {
         let trailed = format!("{chunked}0\r\nx-crc32: 1\r\n\r\n");
         assert_eq!(of(&trailed), Ok((200, "hello".into(), 1, true)));
         assert_eq!(of("HTTP/1.1 204 No Content\r\n\r\n"), Ok((204, String::new(), 0, true)));
-        assert_eq!(translated("HEAD", &length[..length.len() - 5]).unwrap().3, true);
+        assert!(translated("HEAD", &length[..length.len() - 5]).unwrap().3);
     }
 
     #[test]
