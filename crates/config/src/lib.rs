@@ -74,8 +74,8 @@ pub use listing::{Difference, Listed, Listing, View, compare, list};
 pub use load::{DEFAULT_FILES, LoadOptions, Loaded, inspect, load, load_bytes, load_list};
 pub use model::{
     Admin, Auth, Balance, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
-    HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, Origin,
-    Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteFallback,
+    HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, OllamaApi,
+    Origin, Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteFallback,
     RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets,
     Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
 };

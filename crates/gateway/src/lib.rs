@@ -34,7 +34,6 @@ mod http2;
 mod judge;
 mod listen;
 mod listeners;
-#[cfg_attr(not(test), expect(dead_code, reason = "the proxy does not use it yet"))]
 mod llm;
 mod metrics;
 mod policies;

@@ -219,9 +219,11 @@ fn plan(
 }
 
 impl Plan {
-    /// The API that clients of this route speak: that of the first upstream.
+    /// The API that clients of this route speak where the path does not tell: that of the first
+    /// upstream that is a language model.
     pub(crate) fn kind(&self) -> UpstreamKind {
-        self.targets.first().map_or(UpstreamKind::Http, |target| target.client.kind())
+        let kinds = self.targets.iter().map(|target| target.client.kind());
+        kinds.into_iter().find(|kind| kind.is_llm()).unwrap_or(UpstreamKind::Http)
     }
 }
 

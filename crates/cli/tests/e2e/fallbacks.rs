@@ -55,7 +55,7 @@ fn ask(gateway: &Gateway, request: impl AsRef<[u8]>) -> Reply {
 }
 
 fn chat(stream: &str) -> String {
-    format!(r#"{{"model":"m"{stream},"messages":[]}}"#)
+    format!(r#"{{"model":"m"{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#)
 }
 
 /// What the events of a stream carry, each marked as ours.

@@ -48,5 +48,6 @@ mod tls;
 mod tokens;
 mod told;
 mod transfer;
+mod translation;
 mod tunnels;
 mod when_open;

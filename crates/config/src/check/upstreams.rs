@@ -10,8 +10,8 @@ use crate::context::{At, Context, Named, key_text};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
 use crate::model::{
-    Auth, SecretError, SecretReader, SecretRef, Secrets, Timeouts, Upstream, UpstreamKind,
-    UpstreamTls,
+    Auth, OllamaApi, SecretError, SecretReader, SecretRef, Secrets, Timeouts, Upstream,
+    UpstreamKind, UpstreamTls,
 };
 use crate::sections::{RootKeys, UpstreamKeys};
 use crate::source::Span;
@@ -19,6 +19,7 @@ use crate::source::Span;
 /// The upstreams; those without a usable URL are left out, which has been reported.
 pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> BTreeMap<String, Upstream> {
     for named in named(keys) {
+        check_kind(&named.name, &named.value, cx);
         tls::check_upstream(named, cx);
     }
     let mut upstreams = BTreeMap::new();
@@ -35,11 +36,37 @@ pub(super) fn named(keys: &RootKeys) -> &[Named<UpstreamKeys>] {
     keys.upstreams.as_ref().map_or(&[], |at| &at.value)
 }
 
+/// Settings of one API are nothing to another.
+fn check_kind(name: &str, keys: &UpstreamKeys, cx: &mut Context) {
+    let kind = keys.kind.value;
+    for (key, of, span) in [
+        ("api", UpstreamKind::Ollama, keys.api.as_ref().map(|at| at.span)),
+        (
+            "default_max_tokens",
+            UpstreamKind::Anthropic,
+            keys.default_max_tokens.as_ref().map(|at| at.span),
+        ),
+    ] {
+        let Some(span) = span.filter(|_| kind != of) else { continue };
+        let message = format!(
+            "`upstreams.{}.{key}` has no effect: the upstream's kind is `{}`",
+            key_text(name),
+            kind.name()
+        );
+        let problem = Problem::new(codes::NO_EFFECT, message)
+            .at(span, "without effect")
+            .help(format!("leave it out, or say `kind = \"{}\"`", of.name()));
+        cx.report(problem);
+    }
+}
+
 fn upstream(keys: &UpstreamKeys, cx: &mut Context) -> Option<Upstream> {
     let models = keys.models.as_ref().map_or(&[][..], |at| &at.value);
     Some(Upstream {
         url: keys.url.as_ref()?.value.clone(),
         kind: keys.kind.value,
+        ollama_api: keys.api.as_ref().map_or(OllamaApi::Compatible, |at| at.value),
+        default_max_tokens: keys.default_max_tokens.as_ref().map_or(4_096, |at| at.value),
         timeouts: Timeouts {
             connect: keys.connect_timeout.value,
             first_byte: keys.first_byte_timeout.value,

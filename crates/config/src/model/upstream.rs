@@ -17,6 +17,11 @@ pub struct Upstream {
     pub url: BaseUrl,
     /// Which API it speaks.
     pub kind: UpstreamKind,
+    /// For Ollama: how it is asked by a client of `OpenAI`'s API.
+    pub ollama_api: OllamaApi,
+    /// For Anthropic: how many tokens an answer may have where a request of another API does not
+    /// say.
+    pub default_max_tokens: u32,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// How many idle connections are kept open to it.
@@ -64,6 +69,15 @@ pub enum UpstreamKind {
     Anthropic,
     /// Ollama's.
     Ollama,
+}
+
+/// Which of its APIs Ollama is asked in by a client of `OpenAI`'s.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum OllamaApi {
+    /// The one that is like the client's: requests pass as they are.
+    Compatible,
+    /// Its own: requests are translated.
+    Native,
 }
 
 /// How long an upstream may take.
@@ -153,7 +167,7 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-// ===== impl Scheme, UpstreamKind =====
+// ===== impl Scheme, UpstreamKind, OllamaApi =====
 
 impl Scheme {
     /// `http` or `https`.
@@ -187,6 +201,16 @@ impl UpstreamKind {
     /// Whether its answers come from a language model.
     pub const fn is_llm(self) -> bool {
         !matches!(self, UpstreamKind::Http)
+    }
+}
+
+impl OllamaApi {
+    /// The name in config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OllamaApi::Compatible => "compatible",
+            OllamaApi::Native => "native",
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::kinds::{
     Choice, Count, HeaderNameKind, Nested, OrOff, Pairs, SecretKind, Text, Time, UrlKind,
     VariableName, Word,
 };
-use crate::model::{BaseUrl, Http2, SecretRef, UpstreamKind};
+use crate::model::{BaseUrl, Http2, OllamaApi, SecretRef, UpstreamKind};
 use crate::sections::UpstreamTlsKeys;
 use crate::sections::probe::ProbeKeys;
 use crate::sections::tls::HTTP2;
@@ -25,6 +25,14 @@ const KINDS: Choice<UpstreamKind> = Choice::of(
     ],
 );
 
+const OLLAMA_APIS: Choice<OllamaApi> = Choice::of(
+    "one of Ollama's APIs",
+    &[
+        (OllamaApi::Compatible.name(), OllamaApi::Compatible),
+        (OllamaApi::Native.name(), OllamaApi::Native),
+    ],
+);
+
 keys! {
     /// Something to send requests to.
     pub(crate) struct UpstreamKeys = "upstream" in "upstreams.NAME" {
@@ -33,6 +41,12 @@ keys! {
         url: BaseUrl = UrlKind, required;
         /// Which API it speaks.
         kind: UpstreamKind = KINDS, default "http";
+        /// How Ollama is asked by a client of OpenAI's API: `compatible` passes the request on as it
+        /// is, to the API of that sort that Ollama has; `native` translates it to Ollama's own.
+        api: OllamaApi = OLLAMA_APIS, optional "compatible";
+        /// How many tokens an answer of Anthropic's API may have where the request, which is
+        /// another API's, does not say: that API must be told.
+        default_max_tokens: u32 = Count(1..=1_000_000), optional "4096";
         /// How long it may take to connect.
         connect_timeout: Duration = Time::ANY, default "5s";
         /// How long it may take to send the head of its answer.

@@ -12,6 +12,7 @@ use panelboard_config::{Fallback, UpstreamKind};
 use serde_json::{Value, json};
 
 use crate::judge::Observed;
+use crate::llm::translate::Foreign;
 
 /// Says that an answer is not the upstream's.
 pub(crate) const FALLBACK_HEADER: HeaderName = HeaderName::from_static("x-panelboard-fallback");
@@ -23,6 +24,8 @@ pub(crate) struct Cause {
     pub(crate) phase: PhaseName,
     pub(crate) why: Why,
     pub(crate) retry_after: Duration,
+    /// Sentences about upstreams that could not be asked in their own API's words.
+    pub(crate) left_out: String,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -76,8 +79,12 @@ impl Cause {
         }
     }
 
-    /// One sentence for people.
+    /// For people: one sentence, and one for each upstream that was left out.
     pub(crate) fn detail(&self) -> String {
+        self.sentence() + &self.left_out
+    }
+
+    fn sentence(&self) -> String {
         let Cause { circuit, .. } = self;
         match self.why {
             Why::Refused(Reason::Open) => {
@@ -177,7 +184,7 @@ pub(crate) fn friendly(
 /// An error in the API's own shape.
 pub(crate) fn error(cause: &Cause, wanted: Wanted<'_>) -> Response<Bytes> {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let response = match shape::error(cause, wanted.kind) {
+    let response = match shape::error(cause, wanted) {
         Some(body) => reply(status, "application/json", &body),
         None => {
             let body = problem(cause, status, "Service is unavailable");
@@ -215,6 +222,16 @@ pub(crate) fn limited(
     response.headers_mut().insert(RETRY_AFTER, secs.into());
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// A request that cannot be put in the words of the upstream it is for.
+pub(crate) fn foreign(foreign: &Foreign, upstream: &str, path: &str) -> Response<Bytes> {
+    let status = StatusCode::BAD_REQUEST;
+    let message = format!("Upstream `{upstream}` cannot be asked this: {foreign}.");
+    match shape::refusal(&message, path) {
+        Some(body) => reply(status, "application/json", &body),
+        None => self::refusal(status, "Bad request", &message),
+    }
 }
 
 /// A request that cannot be served as it is: nothing to do with any circuit.

@@ -44,6 +44,8 @@ pub(crate) enum Observed {
     StreamError,
     /// A stream ended cleanly, but without its end marker.
     StreamUnfinished,
+    /// The answer is in another API's words, and cannot be put in the client's.
+    Untranslatable,
     /// The whole exchange took longer than `total_timeout`, or than all of the route's deadline.
     TotalTimeout,
     /// The route's deadline was over, but other upstreams had had part of it.
@@ -105,7 +107,7 @@ impl Observed {
             Observed::Garbage | Observed::BodyCut => {
                 failed(Kind::InvalidResponse, Failover::IfRepeatable)
             }
-            Observed::StreamError | Observed::StreamUnfinished => {
+            Observed::StreamError | Observed::StreamUnfinished | Observed::Untranslatable => {
                 Verdict { reuse: true, ..failed(Kind::InvalidResponse, Failover::IfRepeatable) }
             }
             Observed::ClientGone | Observed::OutOfTime => {
@@ -131,6 +133,7 @@ impl Observed {
             Observed::NoFirstToken => "no first token in time",
             Observed::StreamError => "the stream reported an error",
             Observed::StreamUnfinished => "the stream has no end marker",
+            Observed::Untranslatable => "the answer cannot be translated",
             Observed::TotalTimeout => "took too long in all",
             Observed::OutOfTime => "the route's deadline was over",
             Observed::TunnelCut => "the tunnel's connection was lost",

@@ -82,6 +82,11 @@ fn rows() -> Vec<Row> {
             "what came; the end marker is not invented",
         ),
         row(
+            "speaks another API than the client, and answers what cannot be said in the client's",
+            Observed::Untranslatable,
+            FALLBACK,
+        ),
+        row(
             "takes longer than `total_timeout`, or than all of the route's deadline",
             Observed::TotalTimeout,
             "the fallback, or an abnormal end if the answer had begun",

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use panelboard::policy::bulkhead::BulkheadPermit;
@@ -14,8 +14,12 @@ use tokio::time::{Instant, Sleep};
 use super::guard::Guard;
 use super::headers::keep_trailers;
 use crate::judge::{Observed, StreamEnd, StreamJudge};
+use crate::llm::translate::Translator;
 use crate::policies::UnderWay;
 use crate::upstream::Place;
+
+/// What a client is told whose stream is cut.
+const EARLY: &str = "the upstream ended this stream early";
 
 /// A probe that is still getting somewhere renews its lease this often.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
@@ -51,6 +55,8 @@ struct Watch {
     /// `None` once judged, be it by the head.
     guard: Option<Guard>,
     stream: Option<StreamJudge>,
+    /// For a client who does not know the upstream's words.
+    translator: Option<Box<Translator>>,
     /// How long the upstream may be silent.
     stall: Duration,
     /// When it must be through.
@@ -91,7 +97,7 @@ type Passed = Poll<Option<Result<Frame<Bytes>, AnswerError>>>;
 
 /// The upstream failed in the middle of its answer, so the client's connection ends abnormally.
 #[derive(Debug)]
-pub(crate) struct AnswerError(&'static str);
+pub(crate) struct AnswerError(Observed);
 
 impl Answer {
     pub(crate) fn new(
@@ -99,6 +105,29 @@ impl Answer {
         first: Option<Frame<Bytes>>,
         guard: Option<Guard>,
         stream: Option<StreamJudge>,
+        bounds: Bounds,
+    ) -> Answer {
+        Answer::with(incoming, first, guard, stream, None, bounds)
+    }
+
+    /// The same in the client's words.
+    pub(crate) fn translated(
+        incoming: Incoming,
+        first: Option<Frame<Bytes>>,
+        guard: Option<Guard>,
+        stream: Option<StreamJudge>,
+        translator: Translator,
+        bounds: Bounds,
+    ) -> Answer {
+        Answer::with(incoming, first, guard, stream, Some(Box::new(translator)), bounds)
+    }
+
+    fn with(
+        incoming: Incoming,
+        first: Option<Frame<Bytes>>,
+        guard: Option<Guard>,
+        stream: Option<StreamJudge>,
+        translator: Option<Box<Translator>>,
         bounds: Bounds,
     ) -> Answer {
         let now = now();
@@ -110,6 +139,7 @@ impl Answer {
         let mut watch = Watch {
             guard,
             stream,
+            translator,
             stall: bounds.stall,
             until: bounds.until,
             overdue: bounds.overdue,
@@ -118,19 +148,11 @@ impl Answer {
             last_words,
             state,
         };
-        if first.is_none() && incoming.is_end_stream() {
+        if first.is_none() && incoming.is_end_stream() && watch.translator.is_none() {
             watch.end();
         }
         let timer = tokio::time::sleep_until(watch.next());
-        Answer {
-            incoming,
-            first,
-            last: None,
-            watch,
-            kept: Kept::default(),
-            timer,
-            place: None,
-        }
+        Answer { incoming, first, last: None, watch, kept: Kept::default(), timer, place: None }
     }
 
     /// The same, with a place on a connection that is free when it ends.
@@ -156,7 +178,7 @@ impl Body for Answer {
             State::Failing(observed) => return this.watch.flush(observed, cx),
             State::Ending(observed) => {
                 this.watch.state = State::Done;
-                return Poll::Ready(Some(Err(AnswerError(observed.words()))));
+                return Poll::Ready(Some(Err(AnswerError(observed))));
             }
             State::Done => return Poll::Ready(this.first.take().map(Ok)),
         }
@@ -188,6 +210,9 @@ impl Body for Answer {
                     keep_trailers(trailers);
                 }
                 this.watch.pass(&frame);
+                if this.watch.translator.is_some() {
+                    return this.watch.translate(frame, cx);
+                }
                 // Nothing comes after trailers, and over HTTP/2 nobody asks for it.
                 if frame.is_trailers() || this.incoming.is_end_stream() {
                     this.watch.end();
@@ -195,6 +220,7 @@ impl Body for Answer {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(_)) => this.watch.fail(Observed::BodyCut, cx),
+            None if this.watch.translator.is_some() => this.watch.translate_end(cx),
             None => {
                 this.watch.end();
                 Poll::Ready(None)
@@ -207,6 +233,10 @@ impl Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.watch.translator.is_some() {
+            // In other words it has another length.
+            return SizeHint::new();
+        }
         match (&self.first, self.watch.state) {
             (Some(frame), _) => {
                 let first = frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -272,17 +302,60 @@ impl Watch {
         }
     }
 
+    /// Puts a frame in the client's words.
+    fn translate(&mut self, frame: Frame<Bytes>, cx: &mut Context<'_>) -> Passed {
+        // Trailers speak of bytes that the client does not get.
+        let data = frame.into_data().unwrap_or_default();
+        let mut said = BytesMut::new();
+        let fed = self.translator.as_mut().map(|translator| translator.feed(&data, &mut said));
+        match fed {
+            Some(Err(reason)) => {
+                let cause = reason.to_string();
+                self.fail_with(Observed::Untranslatable, Some(&cause), said, cx)
+            }
+            Some(Ok(())) | None if said.is_empty() => {
+                // Nothing can be said of it yet; the next frame may be here.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Ok(())) | None => Poll::Ready(Some(Ok(Frame::data(said.freeze())))),
+        }
+    }
+
+    /// The upstream's body has come to its end; the client's may have more to say, or be
+    /// incomplete.
+    fn translate_end(&mut self, cx: &mut Context<'_>) -> Passed {
+        let mut said = BytesMut::new();
+        let finished = self.translator.as_mut().map(|translator| translator.finish(&mut said));
+        match finished {
+            Some(Err(reason)) => {
+                // A stream without its end is known as such.
+                let observed = self.finding().unwrap_or(Observed::Untranslatable);
+                let cause = reason.to_string();
+                self.fail_with(observed, Some(&cause), said, cx)
+            }
+            Some(Ok(())) | None => {
+                self.end();
+                let said = Some(said.freeze()).filter(|said| !said.is_empty());
+                Poll::Ready(said.map(|said| Ok(Frame::data(said))))
+            }
+        }
+    }
+
+    /// What is wrong with a stream that has come to its end, if anything is.
+    fn finding(&mut self) -> Option<Observed> {
+        let stream = self.stream.as_mut()?;
+        match stream.finish() {
+            StreamEnd::Error => Some(Observed::StreamError),
+            StreamEnd::Open if stream.needs_marker() => Some(Observed::StreamUnfinished),
+            StreamEnd::Open | StreamEnd::Marked => None,
+        }
+    }
+
     /// The body has come to its end.
     fn end(&mut self) {
         self.state = State::Done;
-        let observed = match &mut self.stream {
-            None => None,
-            Some(stream) => match stream.finish() {
-                StreamEnd::Error => Some(Observed::StreamError),
-                StreamEnd::Open if stream.needs_marker() => Some(Observed::StreamUnfinished),
-                StreamEnd::Open | StreamEnd::Marked => None,
-            },
-        };
+        let observed = self.finding();
         if let Some(guard) = self.guard.take() {
             match observed {
                 Some(observed) => guard.settle(observed),
@@ -293,6 +366,9 @@ impl Watch {
 
     /// The upstream failed: says so to the breaker, and then to the client as far as that goes.
     fn fail(&mut self, observed: Observed, cx: &mut Context<'_>) -> Passed {
+        if self.translator.is_some() {
+            return self.fail_with(observed, None, BytesMut::new(), cx);
+        }
         if let Some(guard) = self.guard.take() {
             guard.settle(observed);
         }
@@ -304,6 +380,35 @@ impl Watch {
                 Poll::Ready(Some(Ok(Frame::data(words))))
             }
             None => self.flush(observed, cx),
+        }
+    }
+
+    /// The same where the client gets other words than the upstream's: after those that came out of
+    /// it.
+    fn fail_with(
+        &mut self,
+        observed: Observed,
+        cause: Option<&str>,
+        mut said: BytesMut,
+        cx: &mut Context<'_>,
+    ) -> Passed {
+        if let Some(guard) = self.guard.take() {
+            guard.settle_because(observed, cause);
+        }
+        self.state = State::Failing(observed);
+        if let Some(translator) = &mut self.translator {
+            if translator.is_of_error() {
+                // What an error says is worth less than that it is one.
+                self.state = State::Done;
+                let finished = translator.finish(&mut said);
+                debug_assert!(finished.is_ok(), "an error can be made of anything");
+            } else {
+                said.extend_from_slice(&translator.last_words(EARLY));
+            }
+        }
+        match said.is_empty() {
+            true => self.flush(observed, cx),
+            false => Poll::Ready(Some(Ok(Frame::data(said.freeze())))),
         }
     }
 
@@ -350,9 +455,16 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
+impl AnswerError {
+    /// What the upstream did.
+    pub(crate) fn observed(&self) -> Observed {
+        self.0
+    }
+}
+
 impl std::fmt::Display for AnswerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the upstream failed: {}", self.0)
+        write!(f, "the upstream failed: {}", self.0.words())
     }
 }
 

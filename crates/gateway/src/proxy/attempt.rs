@@ -22,17 +22,20 @@ use super::guard::Guard;
 use super::headers;
 use super::model::{self, Asked};
 use super::origin::Origin;
+use super::speech::{Speech, Translation};
+use super::translated;
 use super::upgrade::Upgrade;
 use super::upload::{Upload, UploadBody, UploadFault};
 use super::via::Pseudonym;
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_hint};
+use crate::llm::translate::Foreign;
 use crate::policies::UnderWay;
 use crate::runtime::{Plan, Target};
 use crate::upstream::{SendError, Unseen};
 
 /// How much of a stream is held back while only comments come, before it is passed on after all.
-const HELD_BACK: usize = 64 * 1024;
+pub(super) const HELD_BACK: usize = 64 * 1024;
 
 /// What the attempts of one exchange have in common.
 pub(crate) struct Exchange<'a> {
@@ -42,6 +45,7 @@ pub(crate) struct Exchange<'a> {
     /// The path and query that go to the upstream.
     pub(crate) target: &'a str,
     pub(crate) asked: &'a Asked,
+    pub(crate) speech: &'a Speech,
     pub(crate) origin: &'a Origin,
     pub(crate) pseudonym: &'a Pseudonym,
     /// The protocol that the client wants to go on in.
@@ -62,6 +66,8 @@ pub(crate) struct Turn {
 pub(crate) enum Attempt {
     /// There is an answer for the client.
     Answered(Response<Answer>),
+    /// The same, and all of it is here.
+    Whole(Response<Bytes>),
     /// The upstream goes on in the protocol that was asked for.
     Switched(Box<Switched>),
     /// There is none worth having, or only one that another upstream might better.
@@ -70,6 +76,8 @@ pub(crate) enum Attempt {
     Refused(Rejected),
     /// The route's bulkhead is full.
     Full,
+    /// It cannot be asked in its own API's words. It was not asked, and its circuit knows nothing.
+    Foreign(Foreign),
     /// The client's own body failed, so nothing is to be said of the upstream.
     Upload(UploadFault),
 }
@@ -108,6 +116,12 @@ pub(crate) async fn attempt(
     admission: Admission,
 ) -> (Circuit, Attempt) {
     let (breaker, header) = target.breaker(exchange.asked.model.as_deref());
+    let translation =
+        match exchange.speech.translated(exchange.head, exchange.upload, &target.client) {
+            Ok(translation) => translation,
+            Err(foreign) => return (Circuit { breaker, header }, Attempt::Foreign(foreign)),
+        };
+    let translation = translation.as_ref();
     let lease = lease(target);
     let Ok((place, waited)) = exchange.enter().await else {
         return (Circuit { breaker, header }, Attempt::Full);
@@ -124,8 +138,8 @@ pub(crate) async fn attempt(
     let kept = Kept { place, under_way: exchange.under_way(target) };
     let trace = exchange.origin.trace(&exchange.head.headers);
     let mut guard = Guard::new(permit, lease, trace.clone(), target.times.clone())
-        .with_last_words(shape::last_words(target.client.kind()));
-    let Ok(request) = request(exchange, target, turn) else {
+        .with_last_words(shape::last_words(target.client.kind(), exchange.head.uri.path()));
+    let Ok(request) = request(exchange, target, turn, translation) else {
         // The target makes no URI: the client's affair, not the upstream's.
         return (circuit, Attempt::Upload(UploadFault::Client));
     };
@@ -133,8 +147,12 @@ pub(crate) async fn attempt(
     // bounds it is the wait for its first token, and for the next ones.
     let of_stream = bounds(exchange, target, turn, None);
     let of_whole = bounds(exchange, target, turn, guard.until());
-    let asked = if exchange.asked.stream == Some(true) { of_stream } else { of_whole };
-    match guard.watch(sent(exchange, target, turn, request, asked)).await {
+    let streams = match translation {
+        Some(translation) => translation.stream,
+        None => exchange.asked.stream == Some(true),
+    };
+    let asked = if streams { of_stream } else { of_whole };
+    match guard.watch(sent(exchange, target, turn, translation, request, asked)).await {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let upstream = hyper::upgrade::on(&mut response);
             let (head, _) = response.into_parts();
@@ -143,7 +161,8 @@ pub(crate) async fn attempt(
             (circuit, Attempt::Switched(Box::new(Switched { head, upstream, trace, kept })))
         }
         Ok(response) => {
-            let attempt = body(response, guard, exchange, target, of_whole, of_stream).await;
+            let asked = (translation, of_whole, of_stream);
+            let attempt = body(response, guard, exchange, target, asked).await;
             (circuit, attempt.keeping(kept))
         }
         Err(SendError { observed, cause, .. }) => match exchange.upload.fault() {
@@ -223,6 +242,7 @@ fn request(
     exchange: &Exchange<'_>,
     target: &Target,
     turn: Turn,
+    translation: Option<&Translation>,
 ) -> Result<Request<UploadBody>, http::Error> {
     let client = &target.client;
     let mut map = exchange.head.headers.clone();
@@ -241,12 +261,16 @@ fn request(
     if let Some((name, value)) = client.auth() {
         map.insert(name.clone(), value.clone());
     }
-    let body = match renamed(exchange, target) {
-        Some(bytes) => {
+    let body = match (translation, renamed(exchange, target)) {
+        (Some(translation), _) => {
+            translation.ask(&mut map, turn.addressed && client.auth().is_none());
+            UploadBody::whole(translation.body.clone())
+        }
+        (None, Some(bytes)) => {
             map.insert(CONTENT_LENGTH, bytes.len().into());
             UploadBody::whole(bytes)
         }
-        None => exchange.upload.body(),
+        (None, None) => exchange.upload.body(),
     };
     // hyper sends a GET without its body unless the head says where that ends.
     if !body.is_end_stream() && body.size_hint().exact().is_none() {
@@ -254,7 +278,8 @@ fn request(
     }
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
-    *request.uri_mut() = client.uri(exchange.target)?;
+    *request.uri_mut() =
+        client.uri(translation.map_or(exchange.target, |translation| translation.path))?;
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = map;
     Ok(request)
@@ -272,13 +297,14 @@ async fn sent(
     exchange: &Exchange<'_>,
     target: &Target,
     turn: Turn,
+    translation: Option<&Translation>,
     request: Request<UploadBody>,
     bounds: Bounds,
 ) -> Result<Response<Incoming>, SendError> {
     let sent = head(exchange, target, request, Unseen::No, bounds).await;
     match sent.as_ref().err().map(|error| error.unseen) {
         Some(unseen) if may_be_sent_again(exchange, unseen) => {
-            match self::request(exchange, target, turn) {
+            match self::request(exchange, target, turn, translation) {
                 Ok(request) => head(exchange, target, request, unseen, bounds).await,
                 Err(_) => sent,
             }
@@ -326,7 +352,7 @@ async fn head(
     }
 }
 
-async fn reached(until: Option<Instant>) {
+pub(super) async fn reached(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
@@ -339,16 +365,27 @@ async fn body(
     mut guard: Guard,
     exchange: &Exchange<'_>,
     target: &Target,
-    of_whole: Bounds,
-    of_stream: Bounds,
+    (translation, of_whole, of_stream): (Option<&Translation>, Bounds, Bounds),
 ) -> Attempt {
     let (parts, mut incoming) = response.into_parts();
     let hint = retry_hint(parts.status.as_u16(), &parts.headers, wall_now);
     let observed = Observed::Answered(parts.status, hint);
     if observed.verdict().outcome != Outcome::Success {
         guard.settle(observed);
-        let answer = Answer::new(incoming, None, None, None, of_whole);
-        return Attempt::Failed { observed, answer: Some(Response::from_parts(parts, answer)) };
+        let answer = match translation {
+            Some(translation) => {
+                translated::error(parts, incoming, None, None, translation, of_whole)
+            }
+            None => {
+                let answer = Answer::new(incoming, None, None, None, of_whole);
+                Response::from_parts(parts, answer)
+            }
+        };
+        return Attempt::Failed { observed, answer: Some(answer) };
+    }
+    if let Some(translation) = translation {
+        let bounds = if translation.stream { of_stream } else { of_whole };
+        return translated::answer(parts, incoming, guard, target, translation, bounds).await;
     }
     let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     // What has no body says what its body would be.

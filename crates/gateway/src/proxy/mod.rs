@@ -11,6 +11,8 @@ mod model;
 mod origin;
 mod paced;
 mod reply;
+mod speech;
+mod translated;
 mod tunnel;
 mod upgrade;
 mod upload;

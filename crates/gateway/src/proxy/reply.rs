@@ -31,19 +31,34 @@ pin_project_lite::pin_project! {
 }
 
 pub(crate) fn whole(response: Response<Bytes>) -> Response<Reply> {
-    response.map(|bytes| Reply::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()) })
+    response.map(Reply::from)
+}
+
+impl From<Bytes> for Reply {
+    fn from(bytes: Bytes) -> Reply {
+        Reply::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()) }
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        Reply::Answer { answer }
+    }
 }
 
 /// An upstream's answer, as the client gets it.
-pub(super) fn passed_on(
-    mut answer: Response<Answer>,
+pub(super) fn passed_on<B: Into<Reply>>(
+    mut answer: Response<B>,
     circuit: &Circuit,
     upstream: Option<HeaderValue>,
     shows_headers: bool,
 ) -> Response<Reply> {
     mark(answer.headers_mut(), circuit, upstream, shows_headers);
     let place = answer.extensions_mut().remove::<Place>();
-    answer.map(|answer| Reply::Answer { answer: answer.with_place(place) })
+    answer.map(|answer| match answer.into() {
+        Reply::Answer { answer } => Reply::Answer { answer: answer.with_place(place) },
+        whole @ Reply::Whole { .. } => whole,
+    })
 }
 
 /// An upstream's 101, as the client gets it.

@@ -14,7 +14,9 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use panelboard_config::{Http2, Probe, Scheme, Secret, Timeouts, Upstream, UpstreamKind};
+use panelboard_config::{
+    Http2, OllamaApi, Probe, Scheme, Secret, Timeouts, Upstream, UpstreamKind,
+};
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -24,6 +26,7 @@ use head::is_unambiguous;
 use lanes::Lanes;
 pub(crate) use lanes::Place;
 
+use crate::llm::translate::Dialect;
 use crate::policies::Pending;
 use crate::proxy::{Upgrade, UploadBody};
 use crate::tls::{self, TlsError};
@@ -156,6 +159,34 @@ impl Client {
 
     pub(crate) fn kind(&self) -> UpstreamKind {
         self.upstream.kind
+    }
+
+    /// The API in which it is asked by a client of this one; `None` if it is no language model, or
+    /// nobody has said so.
+    pub(crate) fn dialect(&self, client: Dialect) -> Option<Dialect> {
+        match self.upstream.kind {
+            UpstreamKind::Http => None,
+            UpstreamKind::OpenAi => Some(Dialect::OpenAi),
+            UpstreamKind::Anthropic => Some(Dialect::Anthropic),
+            // It serves OpenAI's API as well.
+            UpstreamKind::Ollama
+                if client == Dialect::OpenAi
+                    && self.upstream.ollama_api == OllamaApi::Compatible =>
+            {
+                Some(Dialect::OpenAi)
+            }
+            UpstreamKind::Ollama => Some(Dialect::Ollama),
+        }
+    }
+
+    /// What goes before the path of every request.
+    pub(crate) fn base_path(&self) -> &str {
+        self.upstream.url.path()
+    }
+
+    /// How long an answer may be where a request does not say and the API must be told.
+    pub(crate) fn default_max_tokens(&self) -> u64 {
+        self.upstream.default_max_tokens.into()
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {

@@ -14,6 +14,7 @@ use panelboard_config::{Fallback, UpstreamKind};
 use serde_json::{Value, json};
 
 use super::{Cause, Limit, Wanted};
+use crate::llm::translate::{Dialect, Fault, FaultKind};
 use ollama::Field;
 
 const JSON: &str = "application/json";
@@ -44,51 +45,69 @@ pub(super) fn completion(text: &str, wanted: Wanted<'_>) -> Option<Response<Byte
         return None;
     }
     let model = wanted.model.unwrap_or("unknown");
-    let is = |path: &str| wanted.path.ends_with(path);
     let stream = wanted.stream.unwrap_or(false);
-    // Each of them serves OpenAI's API as well.
-    let (media, body) = match wanted.kind {
-        _ if is("/chat/completions") => match stream {
+    let (media, body) = match Dialect::of_path(wanted.path) {
+        Some(Dialect::OpenAi) => match stream {
             true => (EVENTS, openai::stream(text, model)),
             false => (JSON, openai::completion(text, model)),
         },
-        UpstreamKind::Anthropic if is("/messages") => match stream {
+        Some(Dialect::Anthropic) => match stream {
             true => (EVENTS, anthropic::stream(text, model)),
             false => (JSON, anthropic::message(text, model)),
         },
-        UpstreamKind::Ollama if is("/api/chat") || is("/api/generate") => {
-            let field = if is("/api/chat") { Field::Message } else { Field::Response };
-            // This API streams unless it is asked not to.
-            match wanted.stream.unwrap_or(true) {
-                true => (LINES, ollama::stream(text, model, field)),
-                false => (JSON, ollama::answer(text, model, field)),
-            }
+        Some(Dialect::Ollama) => ollama(text, model, Field::Message, wanted.stream),
+        None if wanted.path.ends_with("/api/generate") => {
+            ollama(text, model, Field::Response, wanted.stream)
         }
-        _ => return None,
+        None => return None,
     };
     Some(ok(media, body))
 }
 
+fn ollama(text: &str, model: &str, field: Field, stream: Option<bool>) -> (&'static str, String) {
+    // This API streams unless it is asked not to.
+    match stream.unwrap_or(true) {
+        true => (LINES, ollama::stream(text, model, field)),
+        false => (JSON, ollama::answer(text, model, field)),
+    }
+}
+
 /// The API's own error object; `None` where there is no API but HTTP.
-pub(super) fn error(cause: &Cause, kind: UpstreamKind) -> Option<Value> {
+pub(super) fn error(cause: &Cause, wanted: Wanted<'_>) -> Option<Value> {
     let message = cause.detail();
     let code = format!("circuit_{}", cause.reason());
-    match kind {
-        UpstreamKind::Http => None,
-        UpstreamKind::OpenAi => Some(json!({
+    Some(match api(wanted.kind, wanted.path)? {
+        Dialect::OpenAi => json!({
             "error": {
                 "message": message,
                 "type": "service_unavailable",
                 "param": null,
                 "code": code,
             }
-        })),
-        UpstreamKind::Anthropic => Some(json!({
+        }),
+        Dialect::Anthropic => json!({
             "type": "error",
             "error": { "type": "overloaded_error", "message": message },
-        })),
-        UpstreamKind::Ollama => Some(json!({ "error": message })),
-    }
+        }),
+        Dialect::Ollama => json!({ "error": message }),
+    })
+}
+
+/// The same for a request that an upstream cannot be asked.
+pub(super) fn refusal(message: &str, path: &str) -> Option<Value> {
+    let fault = Fault { kind: FaultKind::InvalidRequest, message: message.to_owned() };
+    Some(Dialect::of_path(path)?.write_fault(&fault))
+}
+
+/// The API that a client speaks: by the path where that tells, else that of this kind.
+fn api(kind: UpstreamKind, path: &str) -> Option<Dialect> {
+    let own = match kind {
+        UpstreamKind::Http => return None,
+        UpstreamKind::OpenAi => Dialect::OpenAi,
+        UpstreamKind::Anthropic => Dialect::Anthropic,
+        UpstreamKind::Ollama => Dialect::Ollama,
+    };
+    Some(Dialect::of_path(path).unwrap_or(own))
 }
 
 /// The same, where a policy of the route refused.
@@ -115,14 +134,14 @@ pub(super) fn limited(limit: Limit, message: &str, kind: UpstreamKind) -> Option
 }
 
 /// The last event of a stream that the upstream has cut, before the connection ends abnormally.
-pub(crate) fn last_words(kind: UpstreamKind) -> &'static str {
-    match kind {
-        UpstreamKind::Anthropic => {
+pub(crate) fn last_words(kind: UpstreamKind, path: &str) -> &'static str {
+    match api(kind, path) {
+        Some(Dialect::Anthropic) => {
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\
              \"message\":\"the upstream ended this stream early\"}}\n\n"
         }
-        UpstreamKind::Http => "event: error\ndata: the upstream ended this stream early\n\n",
-        UpstreamKind::OpenAi | UpstreamKind::Ollama => {
+        None => "event: error\ndata: the upstream ended this stream early\n\n",
+        Some(Dialect::OpenAi | Dialect::Ollama) => {
             "data: {\"error\":{\"message\":\"the upstream ended this stream early\",\
              \"type\":\"upstream_error\",\"param\":null,\"code\":\"stream_cut\"}}\n\n"
         }

@@ -140,6 +140,13 @@ pub(crate) struct Refusal {
     reason: String,
 }
 
+/// Why an upstream cannot be asked: it speaks another API, in which that cannot be said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Foreign {
+    pub(crate) speaks: Dialect,
+    pub(crate) refusal: Refusal,
+}
+
 /// Why an answer cannot be translated, in words that quote nothing of its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Untranslatable(String);
@@ -205,14 +212,9 @@ impl FaultKind {
             FaultKind::Server => "the upstream failed",
         }
     }
-
-    /// The error without words of the upstream's own.
-    pub(crate) fn fault(self) -> Fault {
-        Fault { kind: self, message: self.words().to_owned() }
-    }
 }
 
-// ===== impl Refusal, Untranslatable =====
+// ===== impl Refusal, Foreign, Untranslatable =====
 
 impl Refusal {
     pub(crate) fn new(field: impl Into<String>, reason: impl Into<String>) -> Refusal {
@@ -244,6 +246,12 @@ impl std::fmt::Display for Refusal {
             "" => write!(f, "the body {}", self.reason),
             field => write!(f, "`{field}` {}", self.reason),
         }
+    }
+}
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it speaks {}, and {}", self.speaks.name(), self.refusal)
     }
 }
 

@@ -23,7 +23,9 @@ mod translator;
 use http::HeaderName;
 use serde_json::Value;
 
-pub(crate) use chat::{Chat, Fault, FaultKind, Manner, Refusal, Role, Stamp, Untranslatable};
+pub(crate) use chat::{
+    Chat, Fault, FaultKind, Foreign, Manner, Refusal, Role, Stamp, Untranslatable,
+};
 pub(crate) use translator::Translator;
 
 use chat::{Answer, Part, Spoken, Start, Stop};

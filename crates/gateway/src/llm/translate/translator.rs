@@ -128,14 +128,19 @@ impl Translator {
         }
     }
 
+    /// Whether it is for an error, which can be told whatever comes.
+    pub(crate) fn is_of_error(&self) -> bool {
+        matches!(self.sort, Sort::Error { .. })
+    }
+
     /// What a client is told last when the answer fails, if its answer has such a place.
     pub(crate) fn last_words(&self, message: &str) -> Bytes {
         match &self.sort {
-            Sort::Stream { .. } => {
+            Sort::Stream { stream, .. } if !stream.over => {
                 let fault = Fault { kind: FaultKind::Server, message: message.to_owned() };
                 self.to.fault_event(&fault).into()
             }
-            Sort::Whole { .. } | Sort::Error { .. } => Bytes::new(),
+            Sort::Stream { .. } | Sort::Whole { .. } | Sort::Error { .. } => Bytes::new(),
         }
     }
 }

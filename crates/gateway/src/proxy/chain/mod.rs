@@ -19,6 +19,7 @@ use super::attempt::{Exchange, Switched};
 use super::body::{bad_upload, read};
 use super::origin::Origin;
 use super::reply::{self, CIRCUIT, Reply, STATE, passed_on, whole};
+use super::speech::Speech;
 use super::tunnel::Tunnel;
 use super::upgrade::{Upgrade, is_websocket};
 use crate::fallback::{self, Cause, Limit, Wanted};
@@ -51,12 +52,14 @@ pub(super) async fn route(
         None => path.to_owned(),
     };
     let deadline = plan.route.deadline.and_then(|deadline| now().checked_add(deadline));
+    let speech = Speech::of(&head);
     let exchange = Exchange {
         plan,
         head: &head,
         upload: &upload,
         target: &target,
         asked: &asked,
+        speech: &speech,
         origin,
         pseudonym: &shared.pseudonym,
         upgrade: upgrade.as_ref(),
@@ -87,6 +90,10 @@ pub(super) async fn route(
             return Ok(reply::switched(head, &circuit, target.client.header(), shows_headers));
         }
         Outcome::Upload(fault) => return Err(bad_upload(fault, plan)),
+        Outcome::Foreign { foreign, place } => {
+            let upstream = plan.targets[place].client.name();
+            return Err(fallback::foreign(&foreign, upstream, head.uri.path()));
+        }
         Outcome::Full => return Ok(limited(plan, Limit::Bulkhead, SOON)),
         Outcome::Nothing(cause) => cause,
     };

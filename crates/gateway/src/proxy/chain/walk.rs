@@ -1,18 +1,22 @@
 //! Going along the upstreams of a route until one has an answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderValue, Response};
 use panelboard::{PhaseName, Rejected};
 use panelboard_config::{Balance, WhenOpen};
 use tokio::time::{Instant, sleep};
+use tracing::info;
 
 use super::again::{Repeat, Tally, again, hint, repeat};
 use super::wait::Waiting;
 use crate::fallback::{Cause, Why};
 use crate::judge::{Failover, Observed};
-use crate::proxy::answer::{Answer, Kept, now};
+use crate::llm::translate::Foreign;
+use crate::proxy::answer::{Kept, now};
 use crate::proxy::attempt::{Admission, Attempt, Circuit, Exchange, Switched, Turn, attempt};
+use crate::proxy::reply::{Reply, whole};
 use crate::proxy::upload::UploadFault;
 use crate::runtime::{Plan, Target};
 
@@ -35,11 +39,13 @@ pub(super) struct Walk<'a> {
     held: Option<Answered>,
     /// Whether there was no place in the bulkhead.
     full: bool,
+    /// Upstreams that cannot be asked this, each with the reason.
+    left_out: BTreeMap<usize, String>,
 }
 
 /// An upstream's answer, and whose it is.
 pub(super) struct Answered {
-    pub(super) answer: Response<Answer>,
+    pub(super) answer: Response<Reply>,
     pub(super) circuit: Circuit,
     pub(super) upstream: Option<HeaderValue>,
 }
@@ -56,6 +62,11 @@ pub(super) enum Outcome {
     },
     /// The client's own body failed.
     Upload(UploadFault),
+    /// The upstream that the client addressed cannot be asked this.
+    Foreign {
+        foreign: Foreign,
+        place: usize,
+    },
     /// Nobody has an answer.
     Nothing(Cause),
     /// The route's bulkhead is full.
@@ -72,7 +83,18 @@ enum Round {
 impl<'a> Walk<'a> {
     pub(super) fn new(plan: &'a Plan, exchange: &'a Exchange<'a>) -> Walk<'a> {
         let (cause, held, failed) = (None, None, Vec::new());
-        Walk { plan, exchange, unshared: true, rounds: 0, failed, cause, held, full: false }
+        let left_out = BTreeMap::new();
+        Walk {
+            plan,
+            exchange,
+            unshared: true,
+            rounds: 0,
+            failed,
+            cause,
+            held,
+            full: false,
+            left_out,
+        }
     }
 
     /// Goes on until there is an answer, or nobody left who may be asked.
@@ -129,6 +151,9 @@ impl<'a> Walk<'a> {
                 break;
             }
             let place = order.as_ref().map_or(turn, |order| order[turn]);
+            if self.left_out.contains_key(&place) {
+                continue;
+            }
             if let Some(wait) = self.rest(place) {
                 tally.fail(Repeat::After(wait));
                 continue;
@@ -142,6 +167,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Asked::Refused(rejected) => tally.refuse(place, rejected),
+                Asked::LeftOut => {}
                 Asked::Full => {
                     // There is but one for all upstreams.
                     self.full = true;
@@ -169,7 +195,21 @@ impl<'a> Walk<'a> {
         let upstream = target.client.header();
         match outcome {
             Attempt::Answered(answer) => {
+                let answer = answer.map(Reply::from);
                 Asked::Ended(Outcome::Answered(Answered { answer, circuit, upstream }))
+            }
+            Attempt::Whole(answer) => {
+                let answer = whole(answer);
+                Asked::Ended(Outcome::Answered(Answered { answer, circuit, upstream }))
+            }
+            Attempt::Foreign(foreign) if addressed => {
+                Asked::Ended(Outcome::Foreign { foreign, place })
+            }
+            Attempt::Foreign(foreign) => {
+                let (route, name) = (self.plan.route.name.as_str(), target.client.name());
+                info!(route, upstream = name, "upstream left out: {foreign}");
+                self.left_out.insert(place, format!(" Upstream `{name}` was left out: {foreign}."));
+                Asked::LeftOut
             }
             Attempt::Switched(switched) => {
                 Asked::Ended(Outcome::Switched { switched, place, circuit })
@@ -182,6 +222,7 @@ impl<'a> Walk<'a> {
                     phase: rejected.phase(),
                     why: Why::Refused(rejected.reason()),
                     retry_after: rejected.retry_after(),
+                    left_out: String::new(),
                 });
                 Asked::Refused(rejected)
             }
@@ -197,6 +238,7 @@ impl<'a> Walk<'a> {
                     Some(mut answer) => {
                         // The next attempt needs the place that this one has had.
                         answer.body_mut().keep(Kept::default());
+                        let answer = answer.map(Reply::from);
                         self.held = Some(Answered { answer, circuit, upstream });
                     }
                     // An earlier upstream's error is not what came of the last.
@@ -221,7 +263,7 @@ impl<'a> Walk<'a> {
         self.plan.policies.counts.failed_open();
         match self.ask(place, self.plan.targets.get(place)?, Admission::Bystander).await {
             Asked::Ended(outcome) => Some(outcome),
-            Asked::Failed(_) | Asked::Refused(_) | Asked::Full => None,
+            Asked::Failed(_) | Asked::Refused(_) | Asked::LeftOut | Asked::Full => None,
         }
     }
 
@@ -263,13 +305,19 @@ impl<'a> Walk<'a> {
         if self.full {
             return Outcome::Full;
         }
-        Outcome::Nothing(self.cause.unwrap_or_else(|| Cause {
-            circuit:
-                self.plan.targets.first().map_or(String::new(), |target| target.circuit.clone()),
+        let mut cause = self.cause.unwrap_or_else(|| Cause {
+            circuit: self
+                .plan
+                .targets
+                .first()
+                .map_or(String::new(), |target| target.circuit.clone()),
             phase: PhaseName::Closed,
             why: Why::Failed(Observed::OutOfTime),
             retry_after: SOON,
-        }))
+            left_out: String::new(),
+        });
+        cause.left_out = self.left_out.into_values().collect();
+        Outcome::Nothing(cause)
     }
 }
 
@@ -279,6 +327,8 @@ enum Asked {
     Ended(Outcome),
     Failed(Observed),
     Refused(Rejected),
+    /// It cannot be asked this.
+    LeftOut,
     Full,
 }
 
@@ -289,5 +339,6 @@ fn failure(circuit: &Circuit, observed: Observed) -> Cause {
         phase: snapshot.phase,
         why: Why::Failed(observed),
         retry_after: snapshot.retry_after().unwrap_or(SOON),
+        left_out: String::new(),
     }
 }
