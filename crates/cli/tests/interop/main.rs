@@ -18,3 +18,4 @@ mod sockets;
 #[path = "../e2e/support.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]
 mod support;
+mod translation;
