@@ -40,6 +40,7 @@ mod reload_load;
 mod retries;
 mod route_limits;
 mod secrets;
+mod slowloris;
 mod streams;
 mod support;
 mod switches;

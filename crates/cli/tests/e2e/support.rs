@@ -79,6 +79,13 @@ impl Process {
         self.child.id()
     }
 
+    /// How much memory it has.
+    pub(crate) fn resident_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Waits for its end, and for the last of what it said, and returns its exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
