@@ -4,6 +4,10 @@ use std::fs;
 
 use crate::root;
 
+#[path = "../../crates/cli/tests/e2e/matrix/table.rs"]
+#[expect(dead_code, reason = "how rows are played is the test's affair")]
+mod fault_matrix;
+
 /// What is generated: where it stands, and what it says.
 fn files() -> Vec<(&'static str, String)> {
     let schema = format!("{:#}\n", panelboard_config::json_schema());
@@ -12,6 +16,7 @@ fn files() -> Vec<(&'static str, String)> {
         ("docs/config.md", panelboard_config::config_reference_markdown()),
         ("docs/config-errors.md", panelboard_config::error_reference_markdown()),
         ("docs/classification.md", panelboard_gateway::classification_markdown()),
+        ("docs/fault-matrix.md", fault_matrix::markdown()),
         ("docs/openapi.json", panelboard_gateway::openapi_json()),
     ]
 }

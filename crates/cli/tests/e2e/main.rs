@@ -27,6 +27,7 @@ mod http2_upstream;
 mod https;
 mod lifecycle;
 mod limits;
+mod matrix;
 mod metrics;
 mod models;
 mod overrides;

@@ -216,6 +216,10 @@ impl Body for Answer {
                 // Nothing comes after trailers, and over HTTP/2 nobody asks for it.
                 if frame.is_trailers() || this.incoming.is_end_stream() {
                     this.watch.end();
+                } else if this.incoming.size_hint().exact() == Some(0) {
+                    // Over HTTP/2 the end comes by itself, and a client that has all it was
+                    // promised need not wait for that.
+                    this.watch.judge_whole();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -355,6 +359,11 @@ impl Watch {
     /// The body has come to its end.
     fn end(&mut self) {
         self.state = State::Done;
+        self.judge_whole();
+    }
+
+    /// All of the body has come.
+    fn judge_whole(&mut self) {
         let observed = self.finding();
         if let Some(guard) = self.guard.take() {
             match observed {

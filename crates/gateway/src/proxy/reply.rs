@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::answer::{Answer, AnswerError};
 use super::attempt::Circuit;
+use super::upload::Wanted;
 use super::{headers, upgrade};
 use crate::fallback;
 use crate::upstream::Place;
@@ -26,7 +27,7 @@ pin_project_lite::pin_project! {
         /// Something of our own.
         Whole { bytes: Option<Bytes> },
         /// An upstream's answer.
-        Answer { #[pin] answer: Answer },
+        Answer { #[pin] answer: Answer, upload: Option<Wanted> },
     }
 }
 
@@ -42,7 +43,7 @@ impl From<Bytes> for Reply {
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Reply {
-        Reply::Answer { answer }
+        Reply::Answer { answer, upload: None }
     }
 }
 
@@ -56,7 +57,9 @@ pub(super) fn passed_on<B: Into<Reply>>(
     mark(answer.headers_mut(), circuit, upstream, shows_headers);
     let place = answer.extensions_mut().remove::<Place>();
     answer.map(|answer| match answer.into() {
-        Reply::Answer { answer } => Reply::Answer { answer: answer.with_place(place) },
+        Reply::Answer { answer, upload } => {
+            Reply::Answer { answer: answer.with_place(place), upload }
+        }
         whole @ Reply::Whole { .. } => whole,
     })
 }
@@ -99,6 +102,16 @@ fn mark(
     }
 }
 
+impl Reply {
+    /// Keeps the request's body wanted for as long as an upstream's answer to it passes.
+    pub(super) fn with_upload(mut self, wanted: Wanted) -> Reply {
+        if let Reply::Answer { upload, .. } = &mut self {
+            *upload = Some(wanted);
+        }
+        self
+    }
+}
+
 impl Body for Reply {
     type Data = Bytes;
     type Error = AnswerError;
@@ -109,14 +122,14 @@ impl Body for Reply {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self.project() {
             ReplyProj::Whole { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            ReplyProj::Answer { answer } => answer.poll_frame(cx),
+            ReplyProj::Answer { answer, .. } => answer.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Reply::Whole { bytes } => bytes.is_none(),
-            Reply::Answer { answer } => answer.is_end_stream(),
+            Reply::Answer { answer, .. } => answer.is_end_stream(),
         }
     }
 
@@ -125,7 +138,7 @@ impl Body for Reply {
             Reply::Whole { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Reply::Answer { answer } => answer.size_hint(),
+            Reply::Answer { answer, .. } => answer.size_hint(),
         }
     }
 }

@@ -30,7 +30,8 @@ pub(crate) struct Streamed {
 }
 
 struct State {
-    incoming: Paced,
+    /// `None` once nobody wants it any more.
+    incoming: Option<Paced>,
     begun: bool,
     ended: bool,
     /// Whether the client is to send more before anything can go on.
@@ -55,6 +56,7 @@ pub(crate) struct UploadBody(Upload, Option<Bytes>);
 impl Upload {
     pub(crate) fn streamed(incoming: Paced, limit: Option<u64>) -> Upload {
         let ended = incoming.is_end_stream();
+        let incoming = Some(incoming);
         let limit = limit.unwrap_or(u64::MAX);
         let state =
             State { incoming, begun: false, ended, waiting: false, passed: 0, limit, fault: None };
@@ -119,6 +121,25 @@ impl UploadBody {
     }
 }
 
+/// Dropped with the answer, or with the hope of one: then nobody wants the rest of the body, and
+/// whoever still sends it is told so. An upstream that takes no more of it would else hold both.
+pub(crate) struct Wanted(Upload);
+
+impl Wanted {
+    pub(crate) fn new(upload: &Upload) -> Wanted {
+        Wanted(upload.clone())
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        if let Upload::Streamed(streamed) = &self.0 {
+            let incoming = streamed.state().incoming.take();
+            drop(incoming);
+        }
+    }
+}
+
 impl Streamed {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -143,7 +164,11 @@ impl Body for UploadBody {
         if state.ended {
             return Poll::Ready(None);
         }
-        let mut frame = match Pin::new(&mut state.incoming).poll_frame(cx) {
+        let Some(incoming) = &mut state.incoming else {
+            // Ended here, it would be taken for whole.
+            return Poll::Ready(Some(Err(UploadError(UploadFault::Client))));
+        };
+        let mut frame = match Pin::new(incoming).poll_frame(cx) {
             Poll::Pending => {
                 state.waiting = true;
                 return Poll::Pending;
@@ -165,7 +190,10 @@ impl Body for UploadBody {
             None => None,
         };
         state.fault = fault;
-        if fault.is_some() || frame.is_none() || state.incoming.is_end_stream() {
+        if fault.is_some()
+            || frame.is_none()
+            || state.incoming.as_ref().is_some_and(Body::is_end_stream)
+        {
             state.ended = true;
             streamed.sent.notify_waiters();
         }
@@ -187,7 +215,9 @@ impl Body for UploadBody {
             Upload::Whole(_) => {
                 SizeHint::with_exact(self.1.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Upload::Streamed(streamed) => streamed.state().incoming.size_hint(),
+            Upload::Streamed(streamed) => {
+                streamed.state().incoming.as_ref().map_or_else(SizeHint::new, Body::size_hint)
+            }
         }
     }
 }

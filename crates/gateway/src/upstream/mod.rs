@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use panelboard_config::{
     Http2, OllamaApi, Probe, Scheme, Secret, Timeouts, Upstream, UpstreamKind,
@@ -261,15 +261,23 @@ impl Client {
     async fn send_by(
         &self,
         pool: &Pool<Connector, UploadBody>,
-        request: Request<UploadBody>,
+        mut request: Request<UploadBody>,
     ) -> Result<Response<Incoming>, SendError> {
+        let connection = capture_connection(&mut request);
         let mut answer = pool.request(request).await.map_err(|error| SendError::of(&error))?;
         if answer.version() == Version::HTTP_2
             && let Some(used) = answer.extensions_mut().remove::<Used>()
         {
             used.set();
         }
-        unambiguous(answer)
+        let answer = unambiguous(answer);
+        // hyper has its own idea of where such a body ends, and would go on after it.
+        if answer.is_err()
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            connection.poison();
+        }
+        answer
     }
 }
 

@@ -22,6 +22,7 @@ use super::reply::{self, CIRCUIT, Reply, STATE, passed_on, whole};
 use super::speech::Speech;
 use super::tunnel::Tunnel;
 use super::upgrade::{Upgrade, is_websocket};
+use super::upload;
 use crate::fallback::{self, Cause, Limit, Wanted};
 use crate::runtime::{Plan, Runtime};
 use crate::shared::Shared;
@@ -46,6 +47,7 @@ pub(super) async fn route(
         return Ok(limited(plan, limit, wait));
     }
     let (upload, asked) = read(runtime, plan, &head, body).await?;
+    let rest = upload::Wanted::new(&upload);
     let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let target = match &plan.route.strip_prefix {
         Some(prefix) => stripped(path, prefix),
@@ -68,7 +70,8 @@ pub(super) async fn route(
     let shows_headers = runtime.config.gateway().response_headers;
     let cause = match Walk::new(plan, &exchange).run().await {
         Outcome::Answered(Answered { answer, circuit, upstream }) => {
-            return Ok(passed_on(answer, &circuit, upstream, shows_headers));
+            let answer = passed_on(answer, &circuit, upstream, shows_headers);
+            return Ok(answer.map(|answer| answer.with_upload(rest)));
         }
         Outcome::Switched { switched, place, circuit } => {
             let target = &plan.targets[place];
