@@ -1,5 +1,7 @@
 //! Secrets reach the upstream they are for, and nothing else.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
 use crate::support::{Gateway, Upstream, eventually};
@@ -138,4 +140,199 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
     gateway.process.signal("HUP");
     eventually("the complaint", || gateway.process.log().contains("not reloaded"));
     assert!(!gateway.process.log().contains(KEY), "{}", gateway.process.log());
+}
+
+/// Of every field that holds a secret, told apart.
+mod canary {
+    pub(super) const API_KEY_FILE: &str = "canary-api-key-file-1f3a9c";
+    pub(super) const AUTH_ENV: &str = "canary-auth-env-77b2d0";
+    pub(super) const ADMIN_FILE: &str = "canary-admin-file-c41e88";
+    pub(super) const ADMIN_ENV: &str = "canary-admin-env-05d6af";
+    pub(super) const WRONG_TOKEN: &str = "canary-wrong-token-9e2b11";
+    pub(super) const BEARER: &str = "canary-bearer-e3c7f2";
+    pub(super) const BASIC: &str = "canary-basic-8ac0d4";
+    pub(super) const API_KEY: &str = "canary-x-api-key-62f9b7";
+    pub(super) const COOKIE: &str = "canary-cookie-d01c55";
+    pub(super) const QUERY: &str = "canary-query-4b7ea6";
+    pub(super) const USERINFO: &str = "canary-userinfo-f38d29";
+    pub(super) const BODY: &str = "canary-body-a95c03";
+
+    pub(super) const ALL: [&str; 12] = [
+        API_KEY_FILE,
+        AUTH_ENV,
+        ADMIN_FILE,
+        ADMIN_ENV,
+        WRONG_TOKEN,
+        BEARER,
+        BASIC,
+        API_KEY,
+        COOKIE,
+        QUERY,
+        USERINFO,
+        BODY,
+    ];
+}
+
+/// Two upstreams with keys of their own, one after the other, and an admin API with tokens.
+fn chained(directory: &std::path::Path, first: &Upstream, second: &Upstream) -> String {
+    std::fs::write(directory.join("key"), canary::API_KEY_FILE).unwrap();
+    let token = directory.join("token");
+    std::fs::write(&token, canary::ADMIN_FILE).unwrap();
+    std::fs::set_permissions(token, PermissionsExt::from_mode(0o600)).unwrap();
+    format!(
+        r#"
+        [gateway.admin]
+        token_file = "{directory}/token"
+        [gateway.admin.tokens]
+        watcher = {{ role = "viewer", secret = {{ env = "E2E_ADMIN" }} }}
+        [circuit_breaker.circuits.first]
+        failure_threshold = 3
+        recovery_timeout = "1m"
+        [upstreams.first]
+        url = "{}"
+        kind = "openai"
+        api_key = {{ file = "{directory}/key" }}
+        first_byte_timeout = "100ms"
+        [upstreams.second]
+        url = "{}"
+        kind = "openai"
+        auth = {{ header = "x-second", scheme = "Token", value = {{ env = "E2E_AUTH" }} }}
+        first_byte_timeout = "100ms"
+        [[routes]]
+        upstreams = ["first", "second"]
+        "#,
+        first.url(),
+        second.url(),
+        directory = directory.display(),
+    )
+}
+
+#[test]
+fn canaries_of_every_field_show_nowhere() {
+    let (first, second) = (Upstream::start(), Upstream::start());
+    let directory = tempfile::tempdir().unwrap();
+    let text = chained(directory.path(), &first, &second);
+    let environment = [
+        ("E2E_AUTH", canary::AUTH_ENV),
+        ("E2E_ADMIN", canary::ADMIN_ENV),
+        ("PANELBOARD_LOG", "trace"),
+        ("RUST_LOG", "trace"),
+    ];
+    let gateway = Gateway::start_with("panelboard.toml", &text, &[], &environment);
+    let mut seen = Vec::new();
+    let head = format!(
+        "host: test\r\nauthorization: Bearer {}\r\nproxy-authorization: Basic {}\r\n\
+         x-api-key: {}\r\ncookie: session={}\r\ncontent-type: application/json\r\n",
+        canary::BEARER,
+        canary::BASIC,
+        canary::API_KEY,
+        canary::COOKIE
+    );
+    let body =
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{}"}}]}}"#, canary::BODY);
+    let chat = |target: &str, body: &str| {
+        let length = body.len();
+        let target = format!("{target}?key={}", canary::QUERY);
+        let sent =
+            format!("POST {target} HTTP/1.1\r\n{head}content-length: {length}\r\n\r\n{body}");
+        let mut client = crate::raw::Client::of(&gateway);
+        client.send(sent);
+        let reply = client.reply();
+        // An upstream may say what it was told.
+        match reply.header("x-panelboard-upstream") {
+            Some(_) => reply.head,
+            None => reply.head.clone() + &reply.text(),
+        }
+    };
+    let admin = |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let answer = gateway.admin_with(path, &[("authorization", &bearer)]);
+        format!("{} {:?} {}", answer.status, answer.headers, answer.body)
+    };
+    let path = "/v1/chat/completions";
+    seen.push(chat(path, &body));
+    let received = received(&first);
+    assert!(received.contains(canary::API_KEY_FILE), "{received}");
+    for other in [canary::BEARER, canary::BASIC, canary::AUTH_ENV, canary::API_KEY, canary::COOKIE]
+    {
+        assert!(!received.contains(other), "{other} is not for the first: {received}");
+    }
+
+    // Failing over, with what is good and what is not.
+    let user = format!("http://user:{}@test{path}", canary::USERINFO);
+    for behaviour in
+        ["status:500", "hang", "garbage", "close", "truncate", "status:429,retry-after=1"]
+    {
+        first.set(behaviour);
+        seen.push(chat(path, &body));
+        second.set(behaviour);
+        for body in [&body, canary::BODY, &format!(r#"{{"model":{},"x":"{}"}}"#, 7, canary::BODY)] {
+            seen.push(chat(path, body));
+        }
+        second.set("ok");
+        seen.push(chat(&user, &body));
+    }
+    let stats = second.stats().to_string();
+    assert!(stats.contains(canary::AUTH_ENV), "{stats}");
+    let of_the_first =
+        [canary::API_KEY_FILE, canary::BEARER, canary::BASIC, canary::API_KEY, canary::COOKIE];
+    for other in of_the_first {
+        assert!(!stats.contains(other), "{other} is not for the second: {stats}");
+    }
+
+    // Looked at by those who may and those who may not, and reloaded with and without success.
+    let look = |seen: &mut Vec<String>| {
+        for token in [canary::ADMIN_FILE, canary::ADMIN_ENV, canary::WRONG_TOKEN] {
+            for path in [
+                "/metrics",
+                "/healthz",
+                "/readyz",
+                "/api/health/status",
+                "/api/v1/circuits",
+                "/api/v1/circuits/first",
+                "/api/v1/circuits/second/explain",
+                "/api/v1/events",
+                "/api/v1/audit",
+                "/api/v1/config",
+                "/api/v1/openapi.json",
+            ] {
+                seen.push(admin(path, token));
+            }
+        }
+    };
+    look(&mut seen);
+    assert!(seen.iter().any(|text| text.starts_with("200 ") && text.contains("generation")));
+    for (next, said) in [
+        (text.replace("100ms", "150ms"), "reloaded"),
+        (text.replace("first_byte", "frist_byte"), "not reloaded"),
+        (text.replace("/key\"", "/missing\""), "not reloaded"),
+        (text.clone(), "reloaded"),
+    ] {
+        let before = gateway.process.log().matches(said).count();
+        gateway.rewrite(&next);
+        gateway.process.signal("HUP");
+        eventually(said, || gateway.process.log().matches(said).count() > before);
+        seen.push(chat(path, &body));
+        let file = gateway.config.to_str().unwrap();
+        for command in [
+            &["check", file][..],
+            &["check", "--format", "json", file],
+            &["config", "show", "--effective", "--json", file],
+            &["config", "show", "--origin", file],
+            &["config", "diff", file, file],
+        ] {
+            let output = gateway.cli(command);
+            seen.push(output.stdout + &output.stderr);
+        }
+    }
+    look(&mut seen);
+    seen.push(gateway.process.log());
+    for text in &seen {
+        for canary in canary::ALL {
+            if let Some(at) = text.find(canary) {
+                let from = text[..at].char_indices().rev().nth(300).map_or(0, |(at, _)| at);
+                panic!("{canary} in …{}", &text[from..at + canary.len()]);
+            }
+        }
+    }
 }
