@@ -208,6 +208,7 @@ fn chained(directory: &std::path::Path, first: &Upstream, second: &Upstream) -> 
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one gateway from its start to its end")]
 fn canaries_of_every_field_show_nowhere() {
     let (first, second) = (Upstream::start(), Upstream::start());
     let directory = tempfile::tempdir().unwrap();

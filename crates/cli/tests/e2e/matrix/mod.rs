@@ -231,7 +231,8 @@ fn ask(gateway: &Gateway, job: &Job, behaviour: Option<&str>) -> Reply {
             client.send(request("POST", &path, &headers, CHAT));
         }
         Ask::Upload => {
-            client.try_send(request("PUT", &format!("/{}", job.name), &headers, vec![b'x'; UPLOAD]))
+            let path = format!("/{}", job.name);
+            client.try_send(request("PUT", &path, &headers, vec![b'x'; UPLOAD]));
         }
     }
     client.reply()
