@@ -23,6 +23,9 @@ pub enum Outcome {
     Pushback {
         /// When it said to come back.
         retry_after: Option<Duration>,
+        /// Whether a quota is used up, so that slowing down is no help: see
+        /// [`Pace`](crate::pace::Pace).
+        quota: bool,
     },
 }
 
@@ -34,7 +37,12 @@ impl Outcome {
 
     /// A pushback with or without a hint.
     pub const fn pushback(retry_after: Option<Duration>) -> Outcome {
-        Outcome::Pushback { retry_after }
+        Outcome::Pushback { retry_after, quota: false }
+    }
+
+    /// A pushback because a quota is used up, with or without a hint when there is a new one.
+    pub const fn quota_used_up(retry_after: Option<Duration>) -> Outcome {
+        Outcome::Pushback { retry_after, quota: true }
     }
 
     /// What an answer with this HTTP status says, given the server's hint when to come back

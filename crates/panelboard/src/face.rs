@@ -121,7 +121,7 @@ impl Face {
         let paced = state.pace().until(now);
         // Which calls may is then for the state machine to count or to draw.
         let some = state.admits_some(settings);
-        let ramping = state.ramping(settings, now).is_some();
+        let only_throttles = state.only_throttles(settings, now);
         let (door, reason, until) = match (mode, state.refuses_until(settings, now)) {
             (Mode::ForcedOpen, _) => match state.override_until() {
                 Some(until) => (Door::Refuse, Reason::Forced, until),
@@ -137,7 +137,7 @@ impl Face {
             (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() && !some => {
                 (Door::Voter, Reason::Open, Tick::MAX)
             }
-            (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() && !ramping => {
+            (Mode::Auto | Mode::Observe, None) if closed && paced.is_none() && only_throttles => {
                 (Door::Ask, Reason::Throttled, Tick::MAX)
             }
             (Mode::Auto | Mode::Observe, _) => (Door::Ask, Reason::Open, Tick::MAX),

@@ -68,6 +68,9 @@ pub struct Snapshot {
     pub awaits_health: bool,
     /// While pushback holds calls back: for how much longer.
     pub paced_for: Option<Duration>,
+    /// Whether the dependency said that a quota is used up, and no call has succeeded since that was
+    /// let through to try. The next try is when [`paced_for`](Self::paced_for) is over.
+    pub quota_used_up: bool,
     /// After a recovery: how far traffic has come back; `None` when all of it may.
     pub ramp: Option<Ramp>,
     /// While closed, and if there is a throttle: the share of calls it refuses now.

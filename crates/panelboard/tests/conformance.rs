@@ -432,7 +432,8 @@ fn outcome(step: &Step) -> Outcome {
     match step.outcome.as_deref() {
         Some("success") => Outcome::Success,
         Some("neutral") => Outcome::Neutral,
-        Some("pushback") => Outcome::Pushback { retry_after },
+        Some("pushback") => Outcome::pushback(retry_after),
+        Some("quota_used_up") => Outcome::quota_used_up(retry_after),
         Some("failure") => {
             let kind = step.kind.as_deref().map_or(Kind::OTHER, panelboard::kinds::named);
             Outcome::Failure { kind, retry_after }

@@ -285,3 +285,16 @@ fn a_dependency_that_is_open_is_named() {
     assert!(users.explain().contains("`payments` is open, on which it depends: recovery waits."));
     assert_eq!(users.snapshot().retry_after(), Some(secs(50)));
 }
+
+#[test]
+fn a_used_up_quota_explains_itself() {
+    let (breaker, clock) = breaker(Settings::builder());
+    breaker.try_acquire().unwrap().record(Outcome::quota_used_up(None));
+    let ends = |end: &str| assert!(breaker.explain().ends_with(end), "{}", breaker.explain());
+    let used_up = "The dependency said that a quota is used up:";
+    ends(&format!("{used_up} calls are held back, and in 15 min one tries again."));
+    clock.advance(secs(900));
+    ends(&format!("{used_up} the next call tries again, and the others wait for it."));
+    breaker.try_acquire().unwrap().success();
+    assert!(!breaker.explain().contains("quota"), "{}", breaker.explain());
+}

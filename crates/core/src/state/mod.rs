@@ -209,17 +209,20 @@ impl State {
             let wait = open.wait.unwrap_or(settings.recovery_timeout);
             return Err((Reason::Dependency, now.after(wait)));
         }
-        match &mut self.phase {
+        let role = match &mut self.phase {
             Phase::HalfOpen(round) => match round.admit(settings, now, lease) {
-                Ok(probe) => Ok(Role::Probe(probe)),
+                Ok(probe) => Role::Probe(probe),
                 // A slot comes free at the latest then; a lost round costs the wait anyway.
-                Err(free) => Err((Reason::Probing, free.min(now.after(settings.recovery_timeout)))),
+                Err(free) => {
+                    return Err((Reason::Probing, free.min(now.after(settings.recovery_timeout))));
+                }
             },
             Phase::Closed | Phase::Open(_) => {
                 self.admit_some(settings, now)?;
-                Ok(Role::Voter)
+                Role::Voter
             }
-        }
+        };
+        Ok(self.pace.admit(now, self.generation, role))
     }
 
     /// While closed, not all calls may go through: neither just after a recovery, nor when too
@@ -272,15 +275,16 @@ impl State {
             return Verdict::NoVote;
         }
         match outcome {
-            Outcome::Pushback { retry_after } => {
-                self.pace.push_back(settings, now, retry_after);
+            Outcome::Pushback { retry_after, quota } => {
+                self.pace.push_back(settings, now, (retry_after, quota));
                 if let Phase::HalfOpen(round) = &mut self.phase {
                     round.wait();
                 }
                 return Verdict::Counted;
             }
-            Outcome::Success => self.pace.succeed(),
-            Outcome::Failure { .. } | Outcome::Neutral => {}
+            Outcome::Success => self.pace.succeed(ticket),
+            Outcome::Neutral => self.pace.abandon(now, ticket),
+            Outcome::Failure { .. } => {}
         }
         if slot == Some(Returned::Voted) {
             return Verdict::Counted;

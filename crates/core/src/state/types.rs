@@ -165,7 +165,8 @@ displays_its_name!(Mode, PhaseName, Reason, HealthReport);
 pub enum Role {
     /// Let through by a closed breaker: its result is weighed.
     Voter,
-    /// A probe, by its number in the round.
+    /// A probe, by its number in the round; or while closed, one that tries for a used-up quota, by
+    /// the number of the try.
     Probe(u32),
     /// Let through only because nobody is refused: its result is counted, not weighed.
     Bystander,

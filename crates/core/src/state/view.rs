@@ -67,10 +67,16 @@ impl State {
     }
 
     /// Whether, as of the last look, some calls may go through and others not: closed, but with a
-    /// ramp or a throttle.
+    /// ramp or a throttle, or a quota that one call is to try for.
     pub fn admits_some(&self, settings: &Settings) -> bool {
         let closed = matches!(self.phase, Phase::Closed);
-        closed && (self.ramp.is_some() || settings.throttle.is_some())
+        let only_some = self.ramp.is_some() || settings.throttle.is_some();
+        closed && (only_some || self.pace.quota_used_up())
+    }
+
+    /// Whether of those that [may not all](Self::admits_some) only a throttle holds some back.
+    pub fn only_throttles(&self, settings: &Settings, now: Tick) -> bool {
+        self.ramping(settings, now).is_none() && !self.pace.quota_used_up()
     }
 
     /// How far traffic has come back after a recovery; `None` when all of it may.

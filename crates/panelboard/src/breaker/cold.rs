@@ -184,7 +184,7 @@ impl Inner {
             // Asking is all there is to be shown at a gate, and while not all calls may.
             Door::Ask if face.is_gated() => true,
             Door::Ask => {
-                let only_throttles = cold.state.ramping(&cold.settings, self.clock.now()).is_none();
+                let only_throttles = cold.state.only_throttles(&cold.settings, self.clock.now());
                 cold.state.admits_some(&cold.settings) && face.only_throttles() == only_throttles
             }
             Door::Bystander | Door::Refuse => false,

@@ -281,6 +281,7 @@ impl Inner {
             }),
             throttled: state.throttled(settings, now),
             paced_for: state.pace().until(now).map(|until| until.until_from(now)),
+            quota_used_up: state.pace().quota_used_up(),
             probes: state.round().map(|round| snapshot::Probes {
                 in_flight: round.in_flight(now),
                 successes: round.successes(),

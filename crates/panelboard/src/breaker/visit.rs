@@ -39,8 +39,8 @@ impl Visit<'_> {
                 inner.settle_visit(self.claim(), Some(kind.code()), retry_after);
             }
             Outcome::Neutral => inner.settle_neutral_visit(self.claim()),
-            Outcome::Pushback { retry_after } => {
-                inner.settle_pushback_visit(self.claim(), retry_after);
+            Outcome::Pushback { retry_after, quota } => {
+                inner.settle_pushback_visit(self.claim(), retry_after, quota);
             }
         }
     }
@@ -88,8 +88,8 @@ impl Inner {
     }
 
     #[inline(never)]
-    fn settle_pushback_visit(&self, claim: Claim, retry_after: Option<Duration>) {
-        self.settle(claim, Outcome::Pushback { retry_after }, None);
+    fn settle_pushback_visit(&self, claim: Claim, retry_after: Option<Duration>, quota: bool) {
+        self.settle(claim, Outcome::Pushback { retry_after, quota }, None);
     }
 
     /// A visit ends by `record`, unless the call panicked.

@@ -37,10 +37,8 @@ impl Snapshot {
             PhaseName::HalfOpen => self.say_half_open(&mut out),
         }
         self.say_dependencies(&mut out);
-        if let Some(wait) = self.paced_for
-            && self.phase != PhaseName::Open
-        {
-            say!(out, "The dependency asked to slow down: calls are held back for {}", Time(wait));
+        if self.phase != PhaseName::Open {
+            self.say_paced(&mut out);
         }
         if let Some(Keys { count, open, .. }) = self.keys {
             let keys = match (count, open) {
@@ -51,6 +49,30 @@ impl Snapshot {
             say!(out, "It has a circuit for each key: {keys}");
         }
         out
+    }
+
+    fn say_paced(&self, out: &mut String) {
+        match (self.paced_for, self.quota_used_up) {
+            (Some(wait), true) => say!(
+                out,
+                "The dependency said that a quota is used up: calls are held back, and in {} one \
+                 tries again",
+                Time(wait)
+            ),
+            (None, true) => say!(
+                out,
+                "The dependency said that a quota is used up: the next call tries again, and the \
+                 others wait for it"
+            ),
+            (Some(wait), false) => {
+                say!(
+                    out,
+                    "The dependency asked to slow down: calls are held back for {}",
+                    Time(wait)
+                );
+            }
+            (None, false) => {}
+        }
     }
 
     fn headline(&self) -> String {

@@ -24,7 +24,7 @@ pub(crate) fn judge<T, E>(
         }
     };
     let setback = match classify.classify(&said) {
-        Outcome::Failure { retry_after, .. } | Outcome::Pushback { retry_after } => {
+        Outcome::Failure { retry_after, .. } | Outcome::Pushback { retry_after, .. } => {
             Some(Setback::Failed { hint: retry_after })
         }
         Outcome::Success | Outcome::Neutral => None,

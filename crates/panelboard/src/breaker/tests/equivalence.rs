@@ -64,6 +64,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         6 => (kind(), hint()).prop_map(|(kind, retry_after)| Outcome::Failure { kind, retry_after }),
         1 => Just(Outcome::Neutral),
         1 => hint().prop_map(Outcome::pushback),
+        1 => hint().prop_map(Outcome::quota_used_up),
     ]
 }
 
@@ -384,6 +385,7 @@ impl Pair {
         assert_eq!(seen.opens_for, until(state.refuses_until(&settings, now)));
         assert_eq!(seen.awaits_health, state.awaits_health(&settings, now));
         assert_eq!(seen.paced_for, until(state.pace().until(now)));
+        assert_eq!(seen.quota_used_up, state.pace().quota_used_up());
         let ramp = seen.ramp.map(|ramp| (ramp.share, ramp.next_in, ramp.ends_in));
         let expected = state
             .ramping(&settings, now)

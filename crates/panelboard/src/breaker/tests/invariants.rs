@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use panelboard_core::pace::QUOTA_PROBE_EVERY;
+
 use super::equivalence::{Op, millis, ops, settings};
 use crate::event::{Bus, Subscription, What};
 use crate::{
@@ -197,7 +199,13 @@ impl Witness {
             assert!(!matches!(reason, Reason::Ramping | Reason::Throttled), "{reason}");
         }
         let Ok(permit) = answer else { return };
-        if permit.is_probe() {
+        let quota = weighed && before.quota_used_up;
+        assert!(!quota || bystander || permit.is_probe(), "only one tries for a used-up quota");
+        if permit.is_probe() && before.phase == PhaseName::Closed {
+            assert!(quota && before.paced_for.is_none(), "what else is there to try for");
+            let tried = self.breaker.snapshot();
+            assert_eq!((tried.quota_used_up, tried.paced_for), (true, Some(QUOTA_PROBE_EVERY)));
+        } else if permit.is_probe() {
             assert!(!self.upstream_is_open(), "probes wait for the dependency");
             // B-1: never more probes in flight than the cap, nor issued than the round allows.
             let generation = permit.generation();
@@ -263,7 +271,8 @@ impl Witness {
     fn settle(&mut self, held: Held, end: impl FnOnce(OwnedPermit)) {
         let before = self.breaker.snapshot();
         let stale = held.permit.generation() != before.generation && !held.bystander;
-        let lapsed = held.permit.is_probe() && held.lease_until <= self.clock.now();
+        let closed = before.phase == PhaseName::Closed;
+        let lapsed = held.permit.is_probe() && held.lease_until <= self.clock.now() && !closed;
         end(held.permit);
         if stale || lapsed {
             // B-3: a result from an older generation changes no state; it is counted as late. The
