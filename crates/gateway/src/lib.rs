@@ -15,7 +15,7 @@
 //! | `proxy` | one request: route, attempts along the chain, the answer as it passes |
 //! | `judge` | what an upstream's behaviour says of it: the classification table |
 //! | `fallback` | what the client gets when nothing is left |
-//! | `llm` | the APIs of language models, and how one is put in another's words |
+//! | `llm` | what is special about language models: names, quotas, tokens, and how one API is put in another's words |
 //! | `policies` | what a route does besides: waits, retries, limits |
 //! | `upstream`, `runtime` | connections to upstreams; a configuration ready for requests |
 //! | `admin`, `health`, `metrics` | seeing and steering |

@@ -32,6 +32,8 @@ pub(crate) struct Cause {
 pub(crate) enum Why {
     /// The circuit refused.
     Refused(Reason),
+    /// The circuit refused, for a quota is used up.
+    QuotaUsedUp,
     /// The last upstream failed.
     Failed(Observed),
 }
@@ -64,7 +66,7 @@ impl Cause {
         match self.why {
             Why::Refused(Reason::Open) => "open",
             Why::Refused(Reason::Probing) => "probing",
-            Why::Refused(Reason::Paced) => "paced",
+            Why::Refused(Reason::Paced) | Why::QuotaUsedUp => "paced",
             Why::Refused(Reason::Forced) => "forced",
             Why::Refused(Reason::Ramping) => "ramping",
             Why::Refused(Reason::Throttled) => "throttled",
@@ -95,6 +97,9 @@ impl Cause {
             }
             Why::Refused(Reason::Paced) => {
                 format!("The upstream behind circuit `{circuit}` asked to slow down.")
+            }
+            Why::QuotaUsedUp => {
+                format!("The upstream behind circuit `{circuit}` said that its quota is used up.")
             }
             Why::Refused(Reason::Ramping) => {
                 format!(

@@ -3,13 +3,14 @@
 //! [`Observed`] names everything an upstream can do to us; [`Observed::verdict`] is the
 //! classification table, as code. `docs/classification.md` is generated from it.
 
+mod reader;
 mod stream;
 mod table;
 
 use std::time::Duration;
 
 use http::StatusCode;
-pub(crate) use panelboard::classify::retry_hint;
+pub(crate) use panelboard::classify::{retry_after, retry_hint};
 use panelboard::{Kind, Outcome};
 
 pub(crate) use stream::{StreamEnd, StreamJudge};
@@ -34,6 +35,9 @@ pub(crate) enum Observed {
     Garbage,
     /// An answer with this status, and the server's hint when to come back.
     Answered(StatusCode, Option<Duration>),
+    /// An error that says that a quota is used up or an account is empty, and the server's hint when
+    /// there is a new one.
+    QuotaUsedUp(StatusCode, Option<Duration>),
     /// The body ended before all of it had come.
     BodyCut,
     /// The body stopped for longer than `stall_timeout`.
@@ -46,6 +50,8 @@ pub(crate) enum Observed {
     StreamUnfinished,
     /// The answer is in another API's words, and cannot be put in the client's.
     Untranslatable,
+    /// A stream ended with its end marker, but none of its choices with a reason.
+    NoFinishReason,
     /// The whole exchange took longer than `total_timeout`, or than all of the route's deadline.
     TotalTimeout,
     /// The route's deadline was over, but other upstreams had had part of it.
@@ -107,13 +113,30 @@ impl Observed {
             Observed::Garbage | Observed::BodyCut => {
                 failed(Kind::InvalidResponse, Failover::IfRepeatable)
             }
-            Observed::StreamError | Observed::StreamUnfinished | Observed::Untranslatable => {
+            Observed::StreamError
+            | Observed::StreamUnfinished
+            | Observed::NoFinishReason
+            | Observed::Untranslatable => {
                 Verdict { reuse: true, ..failed(Kind::InvalidResponse, Failover::IfRepeatable) }
             }
             Observed::ClientGone | Observed::OutOfTime => {
                 Verdict { outcome: Outcome::Neutral, failover: Failover::No, reuse: false }
             }
             Observed::Answered(status, hint) => answered(status, hint),
+            // It has not processed the request.
+            Observed::QuotaUsedUp(_, hint) => Verdict {
+                outcome: Outcome::quota_used_up(hint),
+                failover: Failover::Safe,
+                reuse: true,
+            },
+        }
+    }
+
+    /// The status of the answer, if it was one of its own that is judged by that.
+    pub(crate) fn status(self) -> Option<StatusCode> {
+        match self {
+            Observed::Answered(status, _) | Observed::QuotaUsedUp(status, _) => Some(status),
+            _ => None,
         }
     }
 
@@ -128,12 +151,14 @@ impl Observed {
             Observed::FirstByteTimeout => "no answer in time",
             Observed::Garbage => "the answer is not HTTP",
             Observed::Answered(..) => "answered with an error",
+            Observed::QuotaUsedUp(..) => "a quota is used up",
             Observed::BodyCut => "the body ended early",
             Observed::BodyStalled => "the body stalled",
             Observed::NoFirstToken => "no first token in time",
             Observed::StreamError => "the stream reported an error",
             Observed::StreamUnfinished => "the stream has no end marker",
             Observed::Untranslatable => "the answer cannot be translated",
+            Observed::NoFinishReason => "the stream has no finish reason",
             Observed::TotalTimeout => "took too long in all",
             Observed::OutOfTime => "the route's deadline was over",
             Observed::TunnelCut => "the tunnel's connection was lost",

@@ -5,16 +5,25 @@
 
 use panelboard_config::UpstreamKind;
 
-/// Of a line no more than this is looked at. An error or an end marker is known by its beginning.
-const LINE: usize = 512;
+use super::reader::{Reader, Usage};
+
+/// Of a line no more than this is kept: the name of an event, or an end marker.
+const LINE: usize = 64;
+
+/// So much of an event's data is no ping any more.
+const PING: usize = 48;
 
 /// Follows a stream line by line.
 #[derive(Debug)]
 pub(crate) struct StreamJudge {
     dialect: Dialect,
     line: Vec<u8>,
-    /// `event: error` applies to the data line that follows.
-    error_event: bool,
+    /// Bytes of the line so far.
+    length: usize,
+    /// What the events say.
+    reader: Reader,
+    /// What the event is called that the data lines which follow belong to.
+    event: Event,
     /// Lines have come, but not the blank one that ends their event.
     within_event: bool,
     /// The byte before.
@@ -27,6 +36,8 @@ pub(crate) struct StreamJudge {
 pub(crate) enum StreamEnd {
     /// Nothing was seen that a dialect would end with.
     Open,
+    /// The end marker was seen, but nothing before it says that the answer had come to its end.
+    Unreasoned,
     /// The end marker was seen.
     Marked,
     /// An error was reported.
@@ -38,7 +49,8 @@ pub(crate) enum StreamEnd {
 enum Dialect {
     /// Server-sent events of any sort: no end marker is known.
     Sse,
-    /// `OpenAI`'s: ends with `data: [DONE]`.
+    /// `OpenAI`'s: ends with `data: [DONE]`, of a chat after a finish reason; or with an event
+    /// whose type says so.
     OpenAi,
     /// Anthropic's: ends with the event `message_stop`.
     Anthropic,
@@ -46,10 +58,19 @@ enum Dialect {
     Ollama,
 }
 
+/// What an event is called.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Event {
+    Error,
+    /// Only keeps the stream alive.
+    Ping,
+    Other,
+}
+
 /// What a piece of a stream held.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Progress {
-    /// Anything but comments and blank lines.
+    /// Anything but comments, pings and blank lines.
     pub(crate) data: bool,
 }
 
@@ -72,7 +93,9 @@ impl StreamJudge {
         Some(StreamJudge {
             dialect,
             line: Vec::new(),
-            error_event: false,
+            length: 0,
+            reader: Reader::default(),
+            event: Event::Other,
             within_event: false,
             last: 0,
             end: StreamEnd::Open,
@@ -80,27 +103,29 @@ impl StreamJudge {
     }
 
     /// Takes note of a piece.
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Progress {
+    pub(crate) fn feed(&mut self, mut piece: &[u8]) -> Progress {
         let mut progress = Progress::default();
-        for byte in piece {
+        while let Some(end) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.take(&piece[..end]);
+            let byte = piece[end];
             match byte {
                 // The rest of one line end.
-                b'\n' if self.last == b'\r' => {}
-                b'\n' | b'\r' if self.line.is_empty() => self.within_event = false,
-                b'\n' | b'\r' => progress.data |= self.end_line(),
-                byte if self.line.len() < LINE => self.line.push(*byte),
-                _ => {}
+                b'\n' if self.length == 0 && self.last == b'\r' => {}
+                _ if self.length == 0 => (self.within_event, self.event) = (false, Event::Other),
+                _ => progress.data |= self.end_line(),
             }
-            self.last = *byte;
+            self.last = byte;
+            piece = &piece[end + 1..];
         }
+        self.take(piece);
         // A long line that is still coming is progress, too.
-        progress.data |= self.line.first().is_some_and(|first| *first != b':');
+        progress.data |= self.is_data_so_far();
         progress
     }
 
     /// How the stream has ended, now that there is no more of it.
     pub(crate) fn finish(&mut self) -> StreamEnd {
-        if !self.line.is_empty() {
+        if self.length > 0 {
             self.end_line();
         }
         self.end
@@ -123,53 +148,96 @@ impl StreamJudge {
 
     /// Whether what comes next is not part of what has come.
     pub(crate) fn is_between_events(&self) -> bool {
-        self.line.is_empty() && !self.within_event
+        self.length == 0 && !self.within_event
+    }
+
+    /// What the answer has cost, as far as it has said.
+    pub(crate) fn usage(&self) -> Usage {
+        self.reader.usage()
+    }
+
+    /// A part of a line.
+    fn take(&mut self, part: &[u8]) {
+        let Some(last) = part.last() else { return };
+        self.last = *last;
+        let kept = part.len().min(LINE - self.line.len());
+        self.line.extend_from_slice(&part[..kept]);
+        // Where what is read as JSON begins in this line.
+        let start = match self.dialect {
+            Dialect::Sse => None,
+            Dialect::Ollama => Some(0),
+            Dialect::OpenAi | Dialect::Anthropic => {
+                self.line.starts_with(b"data:").then_some(b"data:".len())
+            }
+        };
+        if let Some(start) = start {
+            let read = self.length.max(start);
+            self.reader.feed(part.get(read - self.length..).unwrap_or_default());
+        }
+        self.length += part.len();
+    }
+
+    /// Whether the line that is still coming carries data for certain.
+    fn is_data_so_far(&self) -> bool {
+        match self.dialect {
+            Dialect::Sse | Dialect::Ollama => self.line.first().is_some_and(|it| *it != b':'),
+            Dialect::OpenAi => self.line.starts_with(b"data:"),
+            Dialect::Anthropic => {
+                self.line.starts_with(b"data:") && self.event != Event::Ping && self.length > PING
+            }
+        }
     }
 
     /// Says whether the line carried data.
     fn end_line(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
-        let data = line[0] != b':';
-        if data {
+        let data = line[0] != b':' && {
             self.within_event = true;
-            self.read(&line);
-        }
+            self.read(&line)
+        };
         // The room is used again.
         self.line = line;
         self.line.clear();
+        self.length = 0;
+        self.reader.begin();
         data
     }
 
-    fn read(&mut self, line: &[u8]) {
+    /// Takes note of a line that is no comment, and says whether it carried data.
+    fn read(&mut self, line: &[u8]) -> bool {
+        let facts = self.reader.facts();
         if self.dialect == Dialect::Ollama {
-            return self.read_json(line);
+            match (facts.error, facts.ended) {
+                (true, _) => self.mark(StreamEnd::Error),
+                (false, true) => self.mark(StreamEnd::Marked),
+                (false, false) => {}
+            }
+            return true;
         }
         let (field, value) = field_of(line);
-        match (field, self.dialect) {
-            (b"event", _) => {
-                self.error_event = value == b"error";
-                if self.dialect == Dialect::Anthropic && value == b"message_stop" {
-                    self.mark(StreamEnd::Marked);
-                }
+        if field == b"event" {
+            self.event = match value {
+                b"error" => Event::Error,
+                b"ping" => Event::Ping,
+                _ => Event::Other,
+            };
+            if self.dialect == Dialect::Anthropic && value == b"message_stop" {
+                self.mark(StreamEnd::Marked);
             }
-            (b"data", Dialect::OpenAi) if value == b"[DONE]" => self.mark(StreamEnd::Marked),
-            (b"data", Dialect::Anthropic | Dialect::OpenAi) => {
-                if self.error_event || is_error(value) {
-                    self.mark(StreamEnd::Error);
-                }
-                self.error_event = false;
-            }
-            (b"data", _) if self.error_event => self.mark(StreamEnd::Error),
-            _ => {}
         }
-    }
-
-    fn read_json(&mut self, line: &[u8]) {
-        if is_error(line) {
+        if field != b"data" {
+            // Of an API that is not known, any line may be all there is.
+            return self.dialect == Dialect::Sse;
+        }
+        if self.event == Event::Error || facts.error {
             self.mark(StreamEnd::Error);
-        } else if contains(line, b"\"done\":true") || contains(line, b"\"done\": true") {
+        } else if facts.ended {
             self.mark(StreamEnd::Marked);
+        } else if self.dialect == Dialect::OpenAi && value == b"[DONE]" {
+            let cut = facts.chose && !facts.finished;
+            self.mark(if cut { StreamEnd::Unreasoned } else { StreamEnd::Marked });
         }
+        self.dialect != Dialect::Anthropic || self.event != Event::Ping && !facts.ping
     }
 
     /// An error stays one, whatever comes after it.
@@ -189,19 +257,6 @@ fn field_of(line: &[u8]) -> (&[u8], &[u8]) {
         }
         None => (line, b""),
     }
-}
-
-/// Whether a JSON object says `error` first of all, or as its type: `{"error":…}`,
-/// `{"type":"error",…}`. A text that merely mentions errors does not.
-fn is_error(value: &[u8]) -> bool {
-    let compact: Vec<u8> =
-        value.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(24).collect();
-    compact.starts_with(b"{\"error\":") && !compact.starts_with(b"{\"error\":null")
-        || compact.starts_with(b"{\"type\":\"error\"")
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(test)]
@@ -233,8 +288,7 @@ mod tests {
     #[test]
     fn openai_streams_end_with_done() {
         use UpstreamKind::OpenAi;
-        let chunk =
-            "data: {\"choices\":[{\"delta\":{\"content\":\"an error: {\\\"error\\\":1}\"}}]}\n\n";
+        let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"an error: {\\\"error\\\":1}\"},\"finish_reason\":\"stop\"}]}\n\n";
         assert_eq!(end_of(OpenAi, chunk), StreamEnd::Open);
         assert_eq!(end_of(OpenAi, &format!("{chunk}data: [DONE]\n\n")), StreamEnd::Marked);
         assert_eq!(end_of(OpenAi, &format!("{chunk}data:[DONE]\r\n\r\n")), StreamEnd::Marked);
@@ -242,6 +296,38 @@ mod tests {
         let error = "data: {\"error\": {\"message\": \"overloaded\"}}\n\ndata: [DONE]\n\n";
         assert_eq!(end_of(OpenAi, error), StreamEnd::Error);
         assert_eq!(end_of(OpenAi, "data: {\"error\":null,\"id\":1}\n\n"), StreamEnd::Open);
+    }
+
+    #[test]
+    fn a_chat_ends_with_a_reason_before_the_marker() {
+        use UpstreamKind::OpenAi;
+        let chunk = |reason| {
+            format!("data: {{\"choices\":[{{\"delta\":{{}},\"finish_reason\":{reason}}}]}}\n\n")
+        };
+        let (word, last, done) = (chunk("null"), chunk("\"stop\""), "data: [DONE]\n\n");
+        assert_eq!(end_of(OpenAi, &format!("{word}{last}{done}")), StreamEnd::Marked);
+        assert_eq!(end_of(OpenAi, &format!("{word}{done}")), StreamEnd::Unreasoned);
+        assert_eq!(end_of(OpenAi, &format!("{word}{last}")), StreamEnd::Open);
+        // What is no chat has no reasons.
+        assert_eq!(end_of(OpenAi, &format!("event: done\n{done}")), StreamEnd::Marked);
+    }
+
+    #[test]
+    fn streams_of_responses_end_with_an_event_of_their_own() {
+        use UpstreamKind::OpenAi;
+        let event = |kind, more: &str| {
+            format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":4{more}}}\n\n")
+        };
+        let text = event("response.output_text.done", ",\"text\":\"x\"");
+        assert_eq!(end_of(OpenAi, &text), StreamEnd::Open);
+        let usage = ",\"response\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":5}}";
+        let end = event("response.completed", usage);
+        assert_eq!(end_of(OpenAi, &format!("{text}{end}")), StreamEnd::Marked);
+        let failed = event("response.failed", ",\"response\":{\"error\":{}}");
+        assert_eq!(end_of(OpenAi, &format!("{text}{failed}")), StreamEnd::Error);
+        let mut judge = judge(OpenAi);
+        judge.feed(end.as_bytes());
+        assert_eq!((judge.usage().input, judge.usage().output), (Some(3), Some(5)));
     }
 
     #[test]
@@ -299,6 +385,21 @@ mod tests {
                 }
                 assert_eq!(judge.is_between_events(), between, "{stream:?}");
             }
+        }
+    }
+
+    #[test]
+    fn pings_are_no_progress() {
+        let ping = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
+        let bare = "data: {\"type\":\"ping\"}\n\n";
+        for size in [1, 2, 5, 20, 100] {
+            let mut judge = judge(UpstreamKind::Anthropic);
+            for piece in [ping, bare].concat().as_bytes().chunks(size) {
+                assert!(!judge.feed(piece).data, "{piece:?}");
+            }
+            let token = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\"}\n";
+            let progress = token.as_bytes().chunks(size).filter(|piece| judge.feed(piece).data);
+            assert!(progress.count() > 0);
         }
     }
 

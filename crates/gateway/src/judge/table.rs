@@ -61,12 +61,17 @@ fn rows() -> Vec<Row> {
         row("4xx but 408 and 429: the caller was wrong", answered(404, None), PASSED_ON),
         row("408", answered(408, None), PASSED_ON),
         row("429, with or without `Retry-After`", answered(429, Some(1)), PASSED_ON),
+        row(
+            "4xx of an LLM API that says that a quota is used up or the account is empty",
+            Observed::QuotaUsedUp(StatusCode::TOO_MANY_REQUESTS, None),
+            PASSED_ON,
+        ),
         row("503 with `Retry-After`", answered(503, Some(1)), PASSED_ON),
         row("529", answered(529, None), PASSED_ON),
         row("500, 502, 503 without `Retry-After`, 504, other 5xx", answered(500, None), PASSED_ON),
         row("sends a body shorter than promised, or breaks its chunks", Observed::BodyCut, CUT),
         row(
-            "stops within a body for `stall_timeout` (comment lines do not count)",
+            "stops within a body for `stall_timeout` (comment lines and pings do not count)",
             Observed::BodyStalled,
             CUT,
         ),
@@ -77,7 +82,8 @@ fn rows() -> Vec<Row> {
         ),
         row("reports an error within a stream", Observed::StreamError, PASSED_ON),
         row(
-            "ends a stream without `[DONE]`, `message_stop` or `\"done\":true`",
+            "ends a stream without `[DONE]`, `response.completed`, `message_stop` or \
+             `\"done\":true`",
             Observed::StreamUnfinished,
             "what came; the end marker is not invented",
         ),
@@ -85,6 +91,11 @@ fn rows() -> Vec<Row> {
             "speaks another API than the client, and answers what cannot be said in the client's",
             Observed::Untranslatable,
             FALLBACK,
+        ),
+        row(
+            "ends a stream of chat with `[DONE]`, but without a finish reason",
+            Observed::NoFinishReason,
+            PASSED_ON,
         ),
         row(
             "takes longer than `total_timeout`, or than all of the route's deadline",
@@ -132,8 +143,9 @@ pub fn classification_markdown() -> String {
     }
     page.push_str(
         "\nPushback paces the circuit: new calls are refused with reason `paced` until the hint \
-         has passed, without opening it. A failure's `Retry-After` can only lengthen an open phase \
-         that this very failure starts.\n\n\
+         has passed, without opening it. Only a used-up quota goes further: calls are refused until \
+         the provider's reset, and one tries each 15 minutes at least, until it succeeds. A \
+         failure's `Retry-After` can only lengthen an open phase that this very failure starts.\n\n\
          A call that turns into an upgraded connection is judged when the upstream agrees. Should \
          that connection be lost later, this counts as one more call, which failed; but only while \
          the circuit is closed, since what began before an outage has no say in its end. That it \

@@ -1,3 +1,7 @@
-//! What there is to know of language models' APIs beyond HTTP.
+//! What is special about upstreams that are language models: where their names stand, when a quota
+//! is used up, what an answer costs, and how what one API says is put in another's words.
 
+mod quota;
 pub(crate) mod translate;
+
+pub(crate) use quota::{LONGEST_ERROR, may_tell, used_up};

@@ -148,6 +148,13 @@ fn phases(out: &mut Out<'_, '_>, shown: &[Shown]) -> Result<(), Error> {
             emit(&[("circuit", label)], snapshot.slow_ratio())?;
         }
         Ok(())
+    })?;
+    let help = "Whether the upstream said that a quota is used up, and none has been seen since";
+    out.gauges("circuit_quota_used_up", help, |emit| {
+        for (label, snapshot) in single(shown) {
+            emit(&[("circuit", label)], f64::from(u8::from(snapshot.quota_used_up)))?;
+        }
+        Ok(())
     })
 }
 

@@ -351,6 +351,7 @@ impl Watch {
         let stream = self.stream.as_mut()?;
         match stream.finish() {
             StreamEnd::Error => Some(Observed::StreamError),
+            StreamEnd::Unreasoned => Some(Observed::NoFinishReason),
             StreamEnd::Open if stream.needs_marker() => Some(Observed::StreamUnfinished),
             StreamEnd::Open | StreamEnd::Marked => None,
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::response::Parts as ResponseHead;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -28,14 +30,17 @@ use super::upgrade::Upgrade;
 use super::upload::{Upload, UploadBody, UploadFault};
 use super::via::Pseudonym;
 use crate::fallback::shape;
-use crate::judge::{Observed, StreamJudge, retry_hint};
-use crate::llm::translate::Foreign;
+use crate::judge::{Observed, StreamJudge, retry_after, retry_hint};
+use crate::llm::{self, translate::Foreign};
 use crate::policies::UnderWay;
 use crate::runtime::{Plan, Target};
 use crate::upstream::{SendError, Unseen};
 
 /// How much of a stream is held back while only comments come, before it is passed on after all.
 pub(super) const HELD_BACK: usize = 64 * 1024;
+
+/// How long an error's body is waited for to find out what it means.
+const ERROR_WAIT: Duration = Duration::from_secs(2);
 
 /// What the attempts of one exchange have in common.
 pub(crate) struct Exchange<'a> {
@@ -261,6 +266,10 @@ fn request(
     if let Some((name, value)) = client.auth() {
         map.insert(name.clone(), value.clone());
     }
+    if client.kind().is_llm() {
+        // What is compressed cannot be read as it passes.
+        map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     let body = match (translation, renamed(exchange, target)) {
         (Some(translation), _) => {
             translation.ask(&mut map, turn.addressed && client.auth().is_none());
@@ -369,29 +378,54 @@ async fn body(
 ) -> Attempt {
     let (parts, mut incoming) = response.into_parts();
     let hint = retry_hint(parts.status.as_u16(), &parts.headers, wall_now);
-    let observed = Observed::Answered(parts.status, hint);
+    let mut observed = Observed::Answered(parts.status, hint);
+    let mut read = None;
+    if target.client.kind().is_llm() && llm::may_tell(parts.status) {
+        let error = tokio::select! {
+            biased;
+            error = error_body(&mut incoming) => error,
+            () = reached(of_whole.until) => None,
+        };
+        let Some(error) = error else {
+            // It did not come to its end, but its status did.
+            guard.settle(observed);
+            return Attempt::Failed { observed, answer: None };
+        };
+        if llm::used_up(parts.status, &error) {
+            // When a limit of requests or tokens is as before is another matter.
+            observed = Observed::QuotaUsedUp(parts.status, retry_after(&parts.headers, wall_now()));
+        }
+        read = Some(error).filter(|error| !error.is_empty()).map(Frame::data);
+    }
     if observed.verdict().outcome != Outcome::Success {
         guard.settle(observed);
         let answer = match translation {
             Some(translation) => {
-                translated::error(parts, incoming, None, None, translation, of_whole)
+                translated::error(parts, incoming, read, None, translation, of_whole)
             }
             None => {
-                let answer = Answer::new(incoming, None, None, None, of_whole);
+                let answer = Answer::new(incoming, read, None, None, of_whole);
                 Response::from_parts(parts, answer)
             }
         };
         return Attempt::Failed { observed, answer: Some(answer) };
     }
     if let Some(translation) = translation {
+        if read.is_some() {
+            let answer =
+                translated::error(parts, incoming, read, Some(guard), translation, of_whole);
+            return Attempt::Answered(answer);
+        }
         let bounds = if translation.stream { of_stream } else { of_whole };
         return translated::answer(parts, incoming, guard, target, translation, bounds).await;
     }
     let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    // What has no body says what its body would be.
-    let media = media.filter(|_| has_body(&exchange.head.method, parts.status));
+    // What has no body says what its body would be, and what is compressed cannot be read.
+    let legible = has_body(&exchange.head.method, parts.status)
+        && !parts.headers.contains_key(CONTENT_ENCODING);
+    let media = media.filter(|_| legible);
     let Some(mut stream) = StreamJudge::of(target.client.kind(), media) else {
-        let answer = Answer::new(incoming, None, Some(guard), None, of_whole);
+        let answer = Answer::new(incoming, read, Some(guard), None, of_whole);
         return Attempt::Answered(Response::from_parts(parts, answer));
     };
     let bounds = of_stream;
@@ -429,6 +463,26 @@ async fn body(
 
 fn has_body(method: &Method, status: StatusCode) -> bool {
     method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Reads an error's body, as far as it comes soon and is short; `None` if it breaks off.
+async fn error_body(incoming: &mut Incoming) -> Option<Bytes> {
+    let mut read = BytesMut::new();
+    let whole = async {
+        while read.len() <= llm::LONGEST_ERROR {
+            match incoming.frame().await {
+                Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(_)) => return false,
+                None => break,
+            }
+        }
+        true
+    };
+    // What has not come by then is passed on as it comes.
+    match tokio::time::timeout(ERROR_WAIT, whole).await {
+        Ok(false) => None,
+        Ok(true) | Err(_) => Some(read.freeze()),
+    }
 }
 
 /// Reads until there is more than comments, or to the end of a stream that need not have any.

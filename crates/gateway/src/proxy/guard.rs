@@ -108,7 +108,7 @@ impl Guard {
             Some(cause) => detail.message(format!("{words}: {cause}")),
             None => detail.message(words),
         };
-        if let Observed::Answered(status, _) = observed {
+        if let Some(status) = observed.status() {
             detail = detail.status(status.as_u16());
         }
         if let Some(trace) = self.trace {

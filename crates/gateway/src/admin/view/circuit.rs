@@ -32,6 +32,8 @@ pub(crate) struct Summary {
     /// For how much longer pushback holds calls back.
     #[serde(skip_serializing_if = "Option::is_none")]
     paced_for_seconds: Option<f64>,
+    /// Whether the upstream said that a quota is used up, and no call has succeeded since that tried.
+    quota_used_up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     ramp: Option<Ramp>,
     /// The share of calls that the throttle refuses now.
@@ -204,6 +206,7 @@ impl Summary {
             },
             retry_after_seconds: snapshot.retry_after().map(seconds),
             paced_for_seconds: snapshot.paced_for.map(seconds),
+            quota_used_up: snapshot.quota_used_up,
             ramp: snapshot.ramp.map(|ramp| Ramp {
                 share: ramp.share.as_f64(),
                 next_in_seconds: seconds(ramp.next_in),

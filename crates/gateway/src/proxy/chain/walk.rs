@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderValue, Response};
-use panelboard::{PhaseName, Rejected};
+use panelboard::{PhaseName, Reason, Rejected};
 use panelboard_config::{Balance, WhenOpen};
 use tokio::time::{Instant, sleep};
 use tracing::info;
@@ -217,10 +217,15 @@ impl<'a> Walk<'a> {
             Attempt::Upload(fault) => Asked::Ended(Outcome::Upload(fault)),
             Attempt::Full => Asked::Full,
             Attempt::Refused(rejected) => {
+                let paced = rejected.reason() == Reason::Paced;
+                let why = match paced && circuit.breaker.snapshot().quota_used_up {
+                    true => Why::QuotaUsedUp,
+                    false => Why::Refused(rejected.reason()),
+                };
                 self.note(Cause {
                     circuit: circuit.breaker.name().to_string(),
                     phase: rejected.phase(),
-                    why: Why::Refused(rejected.reason()),
+                    why,
                     retry_after: rejected.retry_after(),
                     left_out: String::new(),
                 });
