@@ -34,6 +34,7 @@ mod overrides;
 mod probes;
 mod protocol;
 mod pushback;
+mod quota;
 mod raw;
 mod recovery;
 mod reload;

@@ -34,7 +34,7 @@ const APIS: [Api; 3] = [
         path: "/anthropic/v1/messages",
         separator: "\n\n",
         marker: "event: message_stop\n",
-        comment: ": keepalive\n\n",
+        comment: "event: ping\ndata: {\"type\": \"ping\"}\n\n",
         last_words: Some("event: error\ndata: {\"type\":\"error\",\"error\":{"),
     },
     // Lines of JSON are no event stream: there is no place for another line.
@@ -164,6 +164,20 @@ fn a_stream_without_its_end_marker_is_a_failure_and_gets_none() {
         assert_eq!((judged.outcome, &*judged.kind), ("failure", "invalid_response"));
         assert_eq!(judged.message, "the stream has no end marker");
     }
+}
+
+#[test]
+fn a_chat_that_ends_without_a_reason_was_cut_by_somebody() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    upstream.set("stream-no-reason:3");
+    let api = &APIS[0];
+    let (reply, judged) = gateway.judged(api.name, || ask(&gateway, api));
+    assert_eq!((reply.status, reply.end), (200, End::Whole));
+    assert_eq!(reply.body, original(&upstream, api).body);
+    assert!(reply.text().ends_with(api.marker), "it passes as it came");
+    assert_eq!((judged.outcome, &*judged.kind), ("failure", "invalid_response"));
+    assert_eq!(judged.message, "the stream has no finish reason");
 }
 
 #[test]

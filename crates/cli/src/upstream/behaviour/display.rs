@@ -98,6 +98,7 @@ impl Action {
                 Then::Cut => "stream-cut",
                 Then::Reset => "stream-reset",
                 Then::NoEnd => "stream-no-end",
+                Then::NoReason => "stream-no-reason",
                 Then::Error => "stream-error",
                 Then::Stall => "stream-stall",
                 Then::Keepalive => "stream-keepalive",

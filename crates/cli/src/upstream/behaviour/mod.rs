@@ -121,6 +121,7 @@ pub(super) enum Then {
     Cut,
     Reset,
     NoEnd,
+    NoReason,
     Error,
     Stall,
     Keepalive,

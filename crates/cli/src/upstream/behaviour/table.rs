@@ -58,7 +58,7 @@ const REASONS: [&str; 14] = [
 /// Options of whatever gives out healthy content.
 const CONTENT: &[&str] = &["events", "gap", "header"];
 
-static TABLE: [Entry; 34] = [
+static TABLE: [Entry; 35] = [
     plain("ok", Action::Ok, CONTENT, "the healthy answer"),
     with("slow", TIME, slow, CONTENT, "the healthy answer, its first byte TIME later"),
     with(
@@ -92,9 +92,18 @@ static TABLE: [Entry; 34] = [
     stream("stream-cut", Then::Cut, "N events, then FIN without the last chunk"),
     stream("stream-reset", Then::Reset, "N events, then RST"),
     stream("stream-no-end", Then::NoEnd, "N events, then the last chunk, but no end marker"),
+    stream(
+        "stream-no-reason",
+        Then::NoReason,
+        "N events, then an end marker without a finish reason",
+    ),
     stream("stream-error", Then::Error, "N events, an error event, then the last chunk"),
     stream("stream-stall", Then::Stall, "N events, then silence"),
-    stream("stream-keepalive", Then::Keepalive, "N events, then a comment each 100 ms for ever"),
+    stream(
+        "stream-keepalive",
+        Then::Keepalive,
+        "N events, then a comment or ping each 100 ms for ever",
+    ),
     with("h2-reset", REASON, h2_reset, CONTENT, "over HTTP/2: nothing, then RST_STREAM"),
     with(
         "h2-reset-body",

@@ -55,9 +55,34 @@ pub(super) fn event(data: &Value) -> Vec<u8> {
     format!("event: {name}\ndata: {data}\n\n").into_bytes()
 }
 
-/// Here the type of an error is what the other API calls its code.
+/// The answer to `GET /v1/models`.
+pub(super) fn models() -> Value {
+    let model = |id: &str, name: &str| {
+        json!({
+            "type": "model",
+            "id": id,
+            "display_name": name,
+            "created_at": "2026-01-01T00:00:00Z",
+        })
+    };
+    json!({
+        "data": [model("scripted", "Scripted"), model("scripted-mini", "Scripted Mini")],
+        "has_more": false,
+        "first_id": "scripted",
+        "last_id": "scripted-mini",
+    })
+}
+
+/// Here the type of an error is what the other API calls its code. That an account is empty has a
+/// type of its own, or only words.
 pub(super) fn error(status: u16, code: Option<&str>) -> Value {
+    let empty = code == Some("insufficient_quota");
+    let code = code.filter(|_| !empty);
     let (kind, message) = match status {
+        400 if empty => (
+            "invalid_request_error",
+            "Your credit balance is too low to access the API. Please purchase credits.",
+        ),
         401 => ("authentication_error", "invalid x-api-key"),
         402 => ("billing_error", "There is an issue with your billing details."),
         403 => ("permission_error", "You are not allowed to do this."),
@@ -70,5 +95,5 @@ pub(super) fn error(status: u16, code: Option<&str>) -> Value {
         _ => ("invalid_request_error", "The request is invalid."),
     };
     let error = json!({ "type": code.unwrap_or(kind), "message": message });
-    json!({ "type": "error", "error": error })
+    json!({ "type": "error", "error": error, "request_id": "req_scripted" })
 }

@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 
 use super::request::{Head, Request};
 
-pub(super) use openai::models;
-
 /// What the model says, over and over for as long as it is to speak.
 const WORDS: [&str; 6] = ["All", " circuits", " are", " closed", " here", "."];
 
@@ -66,6 +64,11 @@ fn asked(body: &[u8]) -> Asked {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
+/// Four bytes to a token is near enough for what nobody is billed for.
+fn prompt_tokens(body: &[u8]) -> usize {
+    body.len() / 4
+}
+
 /// All that the model says in an answer of one piece.
 fn text() -> String {
     WORDS.concat()
@@ -83,6 +86,26 @@ impl Api {
             path if path.contains("/api/") => Api::Ollama,
             _ => Api::OpenAi,
         }
+    }
+
+    /// The models there are, or one of them, in the shapes of the APIs, if a request asks for that.
+    pub(super) fn list(request: &Request) -> Option<Value> {
+        let Head { method, .. } = &request.head;
+        let path = request.head.path();
+        let asks = |what: &str, how: &str| path.ends_with(what) && method == how;
+        // Two APIs have their list in the same place, and one of them its version in a header.
+        let anthropic = request.head.text("anthropic-version").is_some();
+        Some(match path {
+            _ if asks("/v1/models", "GET") && anthropic => anthropic::models(),
+            _ if asks("/v1/models", "GET") || asks("/openai/models", "GET") => openai::models(),
+            _ if asks("/v1/messages/count_tokens", "POST") => {
+                json!({ "input_tokens": prompt_tokens(&request.body) })
+            }
+            _ if asks("/api/tags", "GET") => ollama::models(),
+            _ if asks("/api/show", "POST") => ollama::show(),
+            _ if asks("/api/version", "GET") => json!({ "version": "0.12.0" }),
+            _ => return None,
+        })
     }
 
     /// The documented error object for a status, with this code in place of its usual one.
@@ -117,8 +140,7 @@ impl Chat {
             api,
             model: model.unwrap_or_else(|| String::from("scripted")),
             id: format!("{:08x}", crc32fast::hash(&request.body)),
-            // Four bytes to a token is near enough for what nobody is billed for.
-            prompt_tokens: request.body.len() / 4,
+            prompt_tokens: prompt_tokens(&request.body),
             streamed: stream.unwrap_or(api == Api::Ollama),
             with_usage: include_usage.unwrap_or(false),
         })
@@ -171,11 +193,18 @@ impl Chat {
         }
     }
 
-    /// What keeps a stream alive and says nothing. A line of JSON has no comments, so Ollama's
-    /// gets a blank line.
+    /// The marker that ends a stream, without what makes the answer complete; nothing where there
+    /// is none that stands by itself.
+    pub(super) fn bare_end(&self) -> Option<&'static [u8]> {
+        (self.api == Api::OpenAi).then_some(openai::DONE)
+    }
+
+    /// What keeps a stream alive and says nothing. Anthropic has an event for it. A line of JSON has
+    /// no comments, so Ollama's gets a blank line.
     pub(super) fn keepalive(&self) -> &'static [u8] {
         match self.api {
-            Api::OpenAi | Api::Anthropic => b": keepalive\n\n",
+            Api::OpenAi => b": keepalive\n\n",
+            Api::Anthropic => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
             Api::Ollama => b"\n",
         }
     }

@@ -26,8 +26,50 @@ pub(super) fn event(data: &Value) -> Vec<u8> {
     format!("{data}\n").into_bytes()
 }
 
+/// The answer to `GET /api/tags`.
+pub(super) fn models() -> Value {
+    let model = |name: &str| {
+        json!({
+            "name": name,
+            "model": name,
+            "modified_at": "2026-01-01T00:00:00Z",
+            "size": 1_000_000,
+            "digest": "0".repeat(64),
+            "details": details(),
+        })
+    };
+    json!({ "models": [model("scripted:latest"), model("scripted:mini")] })
+}
+
+/// The answer to `POST /api/show`.
+pub(super) fn show() -> Value {
+    json!({
+        "modelfile": "FROM scripted",
+        "parameters": "",
+        "template": "{{ .Prompt }}",
+        "details": details(),
+        "model_info": { "general.architecture": "scripted" },
+        "capabilities": ["completion"],
+    })
+}
+
+fn details() -> Value {
+    json!({
+        "parent_model": "",
+        "format": "gguf",
+        "family": "scripted",
+        "families": ["scripted"],
+        "parameter_size": "8B",
+        "quantization_level": "Q4_0",
+    })
+}
+
 /// A sentence is all that this API says of an error, so a code becomes the sentence.
 pub(super) fn error(status: u16, code: Option<&str>) -> Value {
+    if code == Some("insufficient_quota") {
+        let sentence = "you (scripted) have reached your weekly usage limit, upgrade for more";
+        return json!({ "error": sentence });
+    }
     let usual = match status {
         404 => "model not found, try pulling it first",
         429 => "too many requests",

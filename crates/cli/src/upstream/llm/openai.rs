@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::{CREATED, Chat, WORDS, text};
 
+/// What ends a stream.
+pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
+
 /// The answer to `GET /v1/models`.
-pub(crate) fn models() -> Value {
+pub(super) fn models() -> Value {
     let model =
         |id| json!({ "id": id, "object": "model", "created": CREATED, "owned_by": "panelboard" });
     json!({ "object": "list", "data": [model("scripted"), model("scripted-mini")] })
@@ -42,7 +45,7 @@ pub(super) fn closing(chat: &Chat, words: usize) -> Vec<Vec<u8>> {
     if chat.with_usage {
         events.push(event(&chunk(chat, &json!([]), &usage(chat, words))));
     }
-    events.push(b"data: [DONE]\n\n".to_vec());
+    events.push(DONE.to_vec());
     events
 }
 
@@ -79,7 +82,9 @@ pub(super) fn error(status: u16, code: Option<&str>) -> Value {
         429 => Some("rate_limit_exceeded"),
         _ => None,
     };
-    let code = code.or(usual);
+    // Requests and tokens have limits each, of one code.
+    let tokens = (status, code) == (429, Some("tokens"));
+    let code = code.filter(|_| !tokens).or(usual);
     let (kind, message) = match (status, code) {
         (_, Some("insufficient_quota")) => (
             "insufficient_quota",
@@ -95,7 +100,9 @@ pub(super) fn error(status: u16, code: Option<&str>) -> Value {
         (401, _) => ("invalid_request_error", "Incorrect API key provided."),
         (403, _) => ("invalid_request_error", "You are not allowed to do this."),
         (404, _) => ("invalid_request_error", "The model does not exist."),
+        (429, _) if tokens => ("tokens", "Rate limit reached for tokens per min."),
         (429, _) => ("requests", "Rate limit reached for requests."),
+        (413, _) => ("invalid_request_error", "The request is too large."),
         (500.., _) => ("server_error", "The server had an error while processing your request."),
         _ => ("invalid_request_error", "The request is invalid."),
     };

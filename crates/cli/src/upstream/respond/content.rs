@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::wire::{Framing, Head as AnswerHead, LAST_CHUNK, chunk, end_after};
 use super::{Act, Answer, stream};
 use crate::upstream::behaviour::Manner;
-use crate::upstream::llm::{self, Chat};
+use crate::upstream::llm::{Api, Chat};
 use crate::upstream::request::{Head, MOST_BODY, Request, readable};
 
 /// What a healthy answer contains.
@@ -39,6 +39,9 @@ impl Content {
             };
             return Content { media_type, body };
         }
+        if let Some(list) = Api::list(request) {
+            return json(&list);
+        }
         let path = head.path();
         let sized = |prefix| path.strip_prefix(prefix).and_then(size);
         let binary = |body| Content { media_type: String::from("application/octet-stream"), body };
@@ -49,7 +52,6 @@ impl Content {
             },
             ("/upgrade", Some(protocol)) => binary(Body::Mirror(protocol.to_owned())),
             ("/trailers", _) => binary(Body::Trailed(pattern(1_000))),
-            _ if path.ends_with("/v1/models") && head.method == "GET" => json(&llm::models()),
             _ => match (sized("/bytes/"), sized("/slow-body/")) {
                 (Some(size), _) => binary(Body::Whole(pattern(size))),
                 (_, Some(size)) => binary(Body::Pieces(pieces(&pattern(size), manner.events))),

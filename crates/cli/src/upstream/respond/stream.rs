@@ -79,7 +79,7 @@ pub(super) fn faulty(fault: StreamFault, request: &Request, manner: &Manner) -> 
         return nearest(fault.then, request, manner);
     };
     let end = match fault.then {
-        Then::NoEnd | Then::Error => end_after(request),
+        Then::NoEnd | Then::NoReason | Then::Error => end_after(request),
         // A head that announced the end of the connection would be a warning.
         Then::Cut | Then::Reset | Then::Stall | Then::Keepalive => End::KeepAlive,
     };
@@ -89,6 +89,12 @@ pub(super) fn faulty(fault: StreamFault, request: &Request, manner: &Manner) -> 
         Then::Cut => {}
         Then::Reset => opened.acts.push(Act::Wait(BEFORE_RESET)),
         Then::NoEnd => opened.finish(),
+        Then::NoReason => {
+            if let Some(end) = chat.bare_end() {
+                opened.send(end.to_vec());
+            }
+            opened.finish();
+        }
         Then::Error => {
             opened.send(chat.error_event());
             opened.finish();
@@ -100,7 +106,7 @@ pub(super) fn faulty(fault: StreamFault, request: &Request, manner: &Manner) -> 
         }
     }
     let end = match fault.then {
-        Then::NoEnd | Then::Error => end,
+        Then::NoEnd | Then::NoReason | Then::Error => end,
         Then::Reset => End::Reset,
         Then::Cut | Then::Stall | Then::Keepalive => End::Close,
     };
@@ -110,7 +116,7 @@ pub(super) fn faulty(fault: StreamFault, request: &Request, manner: &Manner) -> 
 /// The fault of a whole body that a client feels most like this one of a stream.
 fn nearest(then: Then, request: &Request, manner: &Manner) -> Answer {
     match then {
-        Then::Cut | Then::NoEnd => fault::answer(Fault::Truncate, request, manner),
+        Then::Cut | Then::NoEnd | Then::NoReason => fault::answer(Fault::Truncate, request, manner),
         Then::Reset => {
             let mut answer = fault::answer(Fault::Truncate, request, manner);
             answer.acts.push(Act::Wait(BEFORE_RESET));
