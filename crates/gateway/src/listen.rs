@@ -30,7 +30,7 @@ use crate::wire::{Ambiguity, Patience, Stream, Wire};
 const BUFFER: usize = 64 * 1024;
 
 /// How many connections wait to be accepted at most.
-const BACKLOG: u32 = 1_024;
+const BACKLOG: u32 = 4_096;
 
 /// How long connections are still accepted after it was decided to accept none: those that wait in
 /// the backlog by then would be lost with it.

@@ -209,7 +209,9 @@ impl Open {
         };
         let answer = move |caller, request| {
             let shared = Arc::clone(&there);
-            async move { proxy::serve(&shared, &caller, request).await }
+            // What a request needs goes when it ends: hyper keeps room for it as long as the
+            // connection is there, and most lie idle.
+            Box::pin(async move { proxy::serve(&shared, &caller, request).await })
         };
         self.drain.spawn(listen::serve(Arc::clone(&self.listener), terms, answer));
     }

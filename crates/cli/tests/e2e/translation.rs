@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::{Value, json};
 
 use crate::raw::{Client, End, Reply, post, request};
-use crate::support::{Gateway, NOBODY, Upstream};
+use crate::support::{Gateway, NOBODY, Upstream, eventually};
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 struct Api {
@@ -357,7 +357,7 @@ fn what_cannot_be_translated_is_refused_by_whom_it_was_for_and_else_left_out() {
         client.assert_error(&reply.json(), "could not connect. Upstream");
         client.assert_error(&reply.json(), &left_out);
         client.assert_error(&reply.json(), "`tools` cannot be translated");
-        assert!(gateway.process.log().contains("upstream left out"), "{}", gateway.process.log());
+        eventually("the log", || gateway.process.log().contains("upstream left out"));
         assert_eq!(gateway.circuit(other.name)["calls"]["admitted"], 0);
     }
     assert_eq!(upstream.requests(), 0);

@@ -191,7 +191,10 @@ impl<'a> Walk<'a> {
         // Equals have the same credentials.
         let addressed = place == 0 || self.plan.route.balance != Balance::FirstAvailable;
         let turn = Turn { addressed, unshared: self.unshared };
-        let (circuit, outcome) = attempt(self.exchange, target, turn, admission).await;
+        // On the heap, or each place that asks would have room of its own for one, and each place
+        // that such a request is held in, too.
+        let attempt = Box::pin(attempt(self.exchange, target, turn, admission));
+        let (circuit, outcome) = attempt.await;
         let upstream = target.client.header();
         match outcome {
             Attempt::Answered(answer) => {
