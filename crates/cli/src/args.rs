@@ -88,7 +88,7 @@ pub(crate) struct SourceArgs {
     /// config/ are tried
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Lay [env.NAME] of the file over it; without it, PANELBOARD_ENV names one
+    /// Lay [env.NAME] of the file over it; without it, `PANELBOARD_ENV` names one
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Option<String>,
     /// Set one value, over file and environment: circuits.llm.timeout=45s
@@ -117,7 +117,7 @@ pub(crate) struct CheckArgs {
     /// The files; without any, the one that `serve` would use
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Lay [env.NAME] of each file over it; without it, PANELBOARD_ENV names one. The others are
+    /// Lay [env.NAME] of each file over it; without it, `PANELBOARD_ENV` names one. The others are
     /// checked, too
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Option<String>,
@@ -190,7 +190,7 @@ pub(crate) struct DiffArgs {
     pub(crate) old: PathBuf,
     /// The file as it will be
     pub(crate) new: PathBuf,
-    /// Lay [env.NAME] of the files over them; without it, PANELBOARD_ENV names one
+    /// Lay [env.NAME] of the files over them; without it, `PANELBOARD_ENV` names one
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Option<String>,
     /// Exit with 1 when something is different

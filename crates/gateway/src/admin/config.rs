@@ -16,7 +16,7 @@ use super::extract::Body;
 use super::guard::{Done, Peer};
 use super::problem::{Answer, Problem};
 use super::token::Caller;
-use super::view::config::{Finding, Findings, Running, Value};
+use super::view::config::{Configured, Finding, Findings, Running};
 use crate::reload::Ask;
 use crate::shared::Shared;
 
@@ -67,7 +67,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Answer<Json<Runni
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     })?;
     let path = path.map(|path| path.display().to_string());
-    let values = listing.values.into_iter().map(Value::of).collect();
+    let values = listing.values.into_iter().map(Configured::of).collect();
     Ok(Json(Running { path, values, told }))
 }
 

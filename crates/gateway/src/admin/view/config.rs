@@ -12,7 +12,7 @@ pub(crate) struct Running {
     /// The file; `null` for the built-in defaults.
     pub(crate) path: Option<String>,
     /// Every value in force, defaults and presets with the rest.
-    pub(crate) values: Vec<Value>,
+    pub(crate) values: Vec<Configured>,
     /// What circuits were told through this API, by their names.
     #[schema(value_type = BTreeMap<String, Object>)]
     pub(crate) told: BTreeMap<String, serde_json::Value>,
@@ -21,7 +21,7 @@ pub(crate) struct Running {
 /// A value of the configuration. Of a secret, where it is.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = ConfigValue)]
-pub(crate) struct Value {
+pub(crate) struct Configured {
     /// What it is a value of: `circuits.llm.timeout`.
     path: String,
     value: serde_json::Value,
@@ -70,10 +70,10 @@ pub(crate) struct Position {
     end_column: usize,
 }
 
-impl Value {
-    pub(crate) fn of(listed: Listed) -> Value {
+impl Configured {
+    pub(crate) fn of(listed: Listed) -> Configured {
         let Listed { path, value, origin } = listed;
-        Value { path, value, origin: origin.to_string() }
+        Configured { path, value, origin: origin.to_string() }
     }
 }
 
