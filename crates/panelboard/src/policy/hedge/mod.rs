@@ -117,6 +117,15 @@ impl<Q, C> Hedge<Q, C> {
         self.shared.settings.delay(self.shared.learned.get())
     }
 
+    /// Takes note of how long a usable answer took. The layer does that by itself; this is for those
+    /// who make both requests on their own, and ask the policy only for its [`delay`](Hedge::delay).
+    pub fn learn(&self, latency: Duration) {
+        let Shared { settings, learned, .. } = &*self.shared;
+        if settings.percentile().is_some() {
+            learned.record(settings, latency);
+        }
+    }
+
     /// A call begins: it pays into the budget, whatever becomes of it.
     fn begin<Request>(&self, request: &Request) -> (Tick, Option<Request>)
     where
@@ -153,10 +162,7 @@ impl<Q, C> Hedge<Q, C> {
         if by_hedge {
             self.shared.counters.win();
         }
-        let Shared { settings, clock, learned, .. } = &*self.shared;
-        if settings.percentile().is_some() {
-            learned.record(settings, clock.now().since(began));
-        }
+        self.learn(self.shared.clock.now().since(began));
     }
 }
 
