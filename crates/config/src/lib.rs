@@ -76,8 +76,8 @@ pub use model::{
     Admin, Auth, Balance, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
     HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, OllamaApi,
     Origin, Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteFallback,
-    RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef, Secrets,
-    Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
+    RouteHedge, RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef,
+    Secrets, Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

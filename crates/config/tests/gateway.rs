@@ -260,15 +260,48 @@ fn what_has_a_short_form_can_be_switched_off() {
     let text = |value: &str| {
         format!(
             "[upstreams.a]\nurl = \"http://127.0.0.1\"\nprobe = {value}\n[[routes]]\nupstream = \"a\"\n\
-             retry = {value}\nrate_limit = {value}\nbulkhead = {value}\nthrottle = {value}\n"
+             retry = {value}\nhedge = {value}\nrate_limit = {value}\nbulkhead = {value}\nthrottle = {value}\n"
         )
     };
     for value in ["\"off\"", "false"] {
         let input = Input::new().file(Source::new("panelboard.toml", text(value)));
         let (config, _, _) = check(input).into_result().unwrap();
         let route = &config.routes()[0];
-        assert!(route.retry.is_none() && route.rate_limit.is_none(), "{value}");
+        assert!(
+            route.retry.is_none() && route.hedge.is_none() && route.rate_limit.is_none(),
+            "{value}"
+        );
         assert!(route.bulkhead.is_none() && route.throttle.is_none(), "{value}");
         assert_eq!(config.upstreams()["a"].probe, None, "{value}");
     }
+}
+
+#[test]
+fn requests_are_hedged_after_a_delay_or_a_percentile() {
+    let hedge = |value: &str| {
+        let text = format!(
+            "[upstreams.a]\nurl = \"http://127.0.0.1\"\n[[routes]]\nupstream = \"a\"\nhedge = {value}\n"
+        );
+        let input = Input::new().file(Source::new("panelboard.toml", text));
+        let (config, _, _) = check(input).into_result().unwrap();
+        config.routes()[0].hedge.unwrap()
+    };
+    let millis = Duration::from_millis;
+    let learned = Some(millis(20));
+    for (value, delay, unlearned) in [
+        ("\"200ms\"", 200, Some(millis(200))),
+        ("{ delay = \"200ms\" }", 200, Some(millis(200))),
+        ("{}", 20, None),
+        ("{ percentile = \"99%\" }", 20, None),
+        ("{ percentile = 0.5, min_delay = \"30ms\" }", 30, None),
+    ] {
+        let hedge = hedge(value);
+        assert_eq!(hedge.settings.delay(learned), Some(millis(delay)), "{value}");
+        assert_eq!(hedge.settings.delay(None), unlearned, "{value}");
+        assert!(!hedge.non_idempotent, "{value}");
+    }
+    let percentile = |value| hedge(value).settings.percentile().map(|share| share.to_string());
+    assert_eq!(percentile("{}").as_deref(), Some("95 %"));
+    assert_eq!(percentile("{ percentile = 0.9 }").as_deref(), Some("90 %"));
+    assert!(hedge("{ delay = \"1s\", non_idempotent = true }").non_idempotent);
 }

@@ -1,16 +1,24 @@
 //! What a route does besides sending a request on.
 
+use std::time::Duration;
+
 use panelboard_core::gcra::Gcra;
+use panelboard_core::hedge::HedgeSettings;
 use panelboard_core::retry::RetrySettings;
 use panelboard_core::retry_budget::BudgetSettings;
 use panelboard_core::{Ratio, Settings, SettingsError, Throttle};
 
-use crate::context::Context;
+use crate::context::{At, Context};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
-use crate::model::{LimitBy, RetryOn, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
-use crate::sections::{BudgetKeys, BulkheadKeys, By, LimitKeys, OnOpen, RetryKeys, RouteKeys};
+use crate::model::{LimitBy, RetryOn, RouteBulkhead, RouteHedge, RouteLimit, RouteRetry, WhenOpen};
+use crate::sections::{
+    BudgetKeys, BulkheadKeys, By, HedgeKeys, LimitKeys, OnOpen, RetryKeys, RouteKeys,
+};
 use crate::source::Span;
+
+/// The percentile if nothing is said; that of Dean and Barroso.
+const PERCENTILE: Ratio = Ratio::of(95, 100);
 
 /// How many may wait if nothing is said.
 const WAITING: u32 = 100;
@@ -69,6 +77,45 @@ pub(super) fn retry(
     };
     let non_idempotent = retry.non_idempotent.as_ref().map_or(non_idempotent, |at| at.value);
     Some(RouteRetry { settings, on, non_idempotent })
+}
+
+pub(super) fn hedge(keys: &RouteKeys, cx: &mut Context) -> Option<RouteHedge> {
+    let at = keys.hedge.as_ref()?;
+    let hedge: &HedgeKeys = at.value.as_ref()?;
+    let (settings, place) = match (&hedge.delay, &hedge.percentile) {
+        (Some(delay), _) => {
+            never_hedged(delay, keys, cx);
+            (HedgeSettings::after(delay.value), delay.span)
+        }
+        (None, Some(share)) => {
+            let percentile = Ratio::from_f64(share.value).unwrap_or(Ratio::ZERO);
+            (HedgeSettings::at_percentile(percentile), share.span)
+        }
+        (None, None) => (HedgeSettings::at_percentile(PERCENTILE), at.span),
+    };
+    let settings = settings.and_then(|settings| match &hedge.min_delay {
+        Some(least) => settings.with_min_delay(least.value),
+        None => Ok(settings),
+    });
+    match settings {
+        Ok(settings) => Some(RouteHedge { settings, non_idempotent: hedge.non_idempotent.value }),
+        Err(error) => {
+            contradiction(&error, place, cx);
+            None
+        }
+    }
+}
+
+/// A delay after which the deadline is over.
+fn never_hedged(delay: &At<Duration>, keys: &RouteKeys, cx: &mut Context) {
+    if keys.deadline.value.is_some_and(|deadline| deadline <= delay.value) {
+        let message = format!("`{}.hedge.delay` is not shorter than the `deadline`", cx.subject());
+        let problem = Problem::new(codes::CONTRADICTION, message)
+            .at(delay.span, "no time is left then")
+            .also(keys.deadline.span, "the deadline")
+            .help("make it shorter, or take it out");
+        cx.report(problem);
+    }
 }
 
 pub(super) fn budget(keys: &RouteKeys, cx: &mut Context) -> BudgetSettings {

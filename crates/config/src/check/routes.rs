@@ -88,6 +88,7 @@ fn route(
         when_open: policies::when_open(keys, cx),
         balance: keys.balance.value,
         retry: policies::retry(keys, failover_non_idempotent, cx),
+        hedge: policies::hedge(keys, cx),
         retry_budget: policies::budget(keys, cx),
         rate_limit: policies::rate_limit(keys, cx),
         bulkhead: policies::bulkhead(keys),

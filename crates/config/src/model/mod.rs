@@ -22,7 +22,9 @@ pub use fallback::Fallback;
 pub use gateway::{Admin, Gateway, Role, Token};
 pub use origin::{Layer, Origin, Origins, Place};
 pub use pattern::{HostPattern, PathPattern};
-pub use policies::{Balance, LimitBy, RetryOn, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
+pub use policies::{
+    Balance, LimitBy, RetryOn, RouteBulkhead, RouteHedge, RouteLimit, RouteRetry, WhenOpen,
+};
 pub use probe::Probe;
 pub use route::{Route, RouteFallback};
 pub use secret::{Secret, SecretError, SecretReader, SecretRef, Secrets};

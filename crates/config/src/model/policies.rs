@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use panelboard_core::Kind;
+use panelboard_core::hedge::HedgeSettings;
 use panelboard_core::retry::RetrySettings;
 
 /// What happens to a request when every circuit of its route refuses.
@@ -39,6 +40,15 @@ pub struct RouteRetry {
     /// After what.
     pub on: Vec<RetryOn>,
     /// Whether also requests that are not idempotent and may have reached an upstream.
+    pub non_idempotent: bool,
+}
+
+/// When a request that has no answer yet is sent a second time.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct RouteHedge {
+    /// After how long.
+    pub settings: HedgeSettings,
+    /// Whether also requests that are not idempotent.
     pub non_idempotent: bool,
 }
 

@@ -7,7 +7,7 @@ use panelboard_core::Throttle;
 use panelboard_core::retry_budget::BudgetSettings;
 
 use super::pattern::{HostPattern, PathPattern};
-use super::policies::{Balance, RouteBulkhead, RouteLimit, RouteRetry, WhenOpen};
+use super::policies::{Balance, RouteBulkhead, RouteHedge, RouteLimit, RouteRetry, WhenOpen};
 
 /// Which requests go where. The first route that matches takes the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +44,8 @@ pub struct Route {
     pub balance: Balance,
     /// When a request is sent again.
     pub retry: Option<RouteRetry>,
+    /// When a request that has no answer yet is sent a second time.
+    pub hedge: Option<RouteHedge>,
     /// What pays for requests that are sent more than once.
     pub retry_budget: BudgetSettings,
     /// So many requests a period.
@@ -74,7 +76,7 @@ impl Route {
 
     /// Whether bodies that are not large are kept, so that they can be sent again.
     pub fn keeps_bodies(&self) -> bool {
-        self.retry.is_some()
+        self.retry.is_some() || self.hedge.is_some()
     }
 
     /// Whether a request is taken. `host` is without its port, `path` without its query.

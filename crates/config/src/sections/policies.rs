@@ -69,6 +69,23 @@ keys! {
     shorthand ratio;
 }
 
+keys! {
+    /// When a request that has no answer yet is sent a second time, to the next upstream.
+    pub(crate) struct HedgeKeys = "hedge" in "routes.hedge" {
+        /// After so long.
+        delay: Duration = Time::ANY, optional "by `percentile`";
+        /// After what this share of the last answers took at most, from 50% to 99%: at 95% about
+        /// one request in twenty is sent twice. It is learned first.
+        percentile: f64 = Share, optional "95%, unless there is a `delay`";
+        /// Not earlier than this, whatever has been learned.
+        min_delay: Duration = Time::ANY, optional "1ms";
+        /// Whether also a request that is not idempotent.
+        non_idempotent: bool = Flag, default "false";
+    }
+    shorthand delay;
+    exclusive [delay, percentile] [delay, min_delay];
+}
+
 /// Who shares a rate limit, a header apart.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum By {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::policies::{BALANCE, BudgetKeys, BulkheadKeys, LimitKeys, ON_OPEN, OnOpen, RetryKeys};
+use super::policies::{
+    BALANCE, BudgetKeys, BulkheadKeys, HedgeKeys, LimitKeys, ON_OPEN, OnOpen, RetryKeys,
+};
 use super::settings::ThrottleKeys;
 use crate::context::At;
 use crate::describe::keys;
@@ -66,6 +68,9 @@ keys! {
         /// Sends a request again when all upstreams that may be asked have failed. A bare number is
         /// `max_attempts`.
         retry: Option<RetryKeys> = OrOff(Nested::<RetryKeys>::HERE), optional "off";
+        /// Sends a request a second time, to the next upstream, when it has no answer after a while;
+        /// the first good answer is taken. A bare duration is `delay`.
+        hedge: Option<HedgeKeys> = OrOff(Nested::<HedgeKeys>::HERE), optional "off";
         /// What pays for requests that are sent more than once. A bare number is the `ratio`.
         retry_budget: BudgetKeys = Nested::<BudgetKeys>::HERE, optional "its defaults";
         /// So many requests a period; others are answered with 429. A bare number is `rate`.
@@ -77,5 +82,5 @@ keys! {
         throttle: ThrottleKeys = Nested::<ThrottleKeys>::HERE, optional "off";
     }
     exclusive [upstreams, upstream];
-    later [cache, hedge];
+    later [cache];
 }
