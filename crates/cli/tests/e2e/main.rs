@@ -22,6 +22,7 @@ mod forwarding;
 mod framing;
 mod handover;
 mod health;
+mod hedges;
 mod http2_client;
 mod http2_upstream;
 mod https;

@@ -14,6 +14,8 @@ pub(super) struct Routes {
     rejected: Family<ReasonLabel, Counter>,
     retries: Family<RouteLabel, Counter>,
     given_up: Family<ReasonLabel, Counter>,
+    hedges: Family<ResultLabel, Counter>,
+    not_hedged: Family<ReasonLabel, Counter>,
 }
 
 /// The counters of one route.
@@ -32,6 +34,12 @@ struct RouteLabel {
 struct ReasonLabel {
     route: String,
     reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ResultLabel {
+    route: String,
+    result: &'static str,
 }
 
 impl Routes {
@@ -57,6 +65,17 @@ impl Routes {
             "Requests not sent again although they had failed, by what was in the way",
             all.given_up.clone(),
         );
+        registry.register(
+            "gateway_hedges",
+            "Requests sent a second time before the first had an answer, by what came of the second",
+            all.hedges.clone(),
+        );
+        registry.register(
+            "gateway_hedges_given_up",
+            "Requests without an answer after the delay of their route's hedge that were not sent a \
+             second time, by what was in the way",
+            all.not_hedged.clone(),
+        );
         Arc::new(all)
     }
 }
@@ -80,6 +99,15 @@ impl RouteCounts {
 
     pub(crate) fn retry_given_up(&self, reason: &'static str) {
         self.count_for(&self.all.given_up, reason);
+    }
+
+    pub(crate) fn hedge(&self, result: &'static str) {
+        let label = ResultLabel { route: self.route.to_string(), result };
+        self.all.hedges.get_or_create(&label).inc();
+    }
+
+    pub(crate) fn hedge_given_up(&self, reason: &'static str) {
+        self.count_for(&self.all.not_hedged, reason);
     }
 
     fn count(&self, family: &Family<RouteLabel, Counter>) {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use panelboard::policy::bulkhead::Bulkhead;
+use panelboard::policy::hedge::Hedge;
 use panelboard::policy::retry_budget::RetryBudget;
 use panelboard_config::{Route, RouteBulkhead, WhenOpen};
 use panelboard_core::backoff::mix;
@@ -30,6 +31,8 @@ pub(crate) struct Policies {
     pub(crate) counts: RouteCounts,
     /// Room to wait in until a circuit lets a request through.
     pub(crate) waiting: Option<Arc<Semaphore>>,
+    /// After how long a request without an answer is sent a second time.
+    pub(crate) hedge: Option<Hedge>,
     /// What pays for requests that are sent more than once, where some are.
     pub(crate) budget: Option<RetryBudget>,
     pub(crate) limit: Option<Arc<Limiter>>,
@@ -56,7 +59,13 @@ impl Policies {
                 }),
             WhenOpen::FailClosed | WhenOpen::FailOpen => None,
         };
-        let budget = route.retry.as_ref().map(|_| {
+        let hedge = match before.same(route, |route| &route.hedge) {
+            Some(known) => known.hedge.clone(),
+            // It is the route's budget that pays.
+            None => route.hedge.map(|hedge| Hedge::builder(hedge.settings).budget(None).build()),
+        };
+        let repeats = route.retry.is_some() || route.hedge.is_some();
+        let budget = repeats.then(|| {
             let known = before.same(route, |route| &route.retry_budget);
             let known = known.and_then(|known| known.budget.clone());
             known.unwrap_or_else(|| RetryBudget::new(route.retry_budget))
@@ -74,7 +83,12 @@ impl Policies {
             None => route.bulkhead.as_ref().and_then(bulkhead),
         };
         let (turns, draws) = (Turns::default(), AtomicU64::new(seed()));
-        Policies { counts, waiting, budget, limit, shed, bulkhead, turns, draws }
+        Policies { counts, waiting, hedge, budget, limit, shed, bulkhead, turns, draws }
+    }
+
+    /// Whether a request may be sent once more; it has been paid for if so.
+    pub(crate) fn pay(&self) -> bool {
+        self.budget.as_ref().is_none_or(RetryBudget::withdraw)
     }
 
     /// A number drawn evenly.

@@ -15,10 +15,11 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use panelboard::policy::bulkhead::{BulkheadFull, BulkheadPermit};
-use panelboard::{CircuitBreaker, Outcome, Rejected};
+use panelboard::{Outcome, Rejected};
 use panelboard_config::Balance;
 use tokio::time::Instant;
 
+use super::admit::{Admission, Admitted, Circuit, Way, lease, permit};
 use super::answer::{Answer, Bounds, Kept, now};
 use super::guard::Guard;
 use super::headers;
@@ -98,21 +99,6 @@ pub(crate) struct Switched {
     pub(crate) kept: Kept,
 }
 
-/// Which circuit an attempt was made under.
-pub(crate) struct Circuit {
-    pub(crate) breaker: CircuitBreaker,
-    pub(crate) header: Option<HeaderValue>,
-}
-
-/// How a request gets past its circuit.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Admission {
-    /// By asking.
-    Asked,
-    /// Although the circuit refuses. It takes no probe's place, and nothing is said of it.
-    Bystander,
-}
-
 /// Asks the circuit, sends the request, and waits until it is clear whether the answer is one.
 pub(crate) async fn attempt(
     exchange: &Exchange<'_>,
@@ -120,26 +106,30 @@ pub(crate) async fn attempt(
     turn: Turn,
     admission: Admission,
 ) -> (Circuit, Attempt) {
-    let (breaker, header) = target.breaker(exchange.asked.model.as_deref());
+    let circuit = Circuit::of(exchange, target);
     let translation =
         match exchange.speech.translated(exchange.head, exchange.upload, &target.client) {
             Ok(translation) => translation,
-            Err(foreign) => return (Circuit { breaker, header }, Attempt::Foreign(foreign)),
+            Err(foreign) => return (circuit, Attempt::Foreign(foreign)),
         };
-    let translation = translation.as_ref();
-    let lease = lease(target);
     let Ok((place, waited)) = exchange.enter().await else {
-        return (Circuit { breaker, header }, Attempt::Full);
+        return (circuit, Attempt::Full);
     };
     let turn = Turn { unshared: turn.unshared && !waited, ..turn };
-    let permit = match admission {
-        Admission::Bystander => None,
-        Admission::Asked => match breaker.try_acquire_owned(Some(lease)) {
-            Ok(permit) => Some(permit),
-            Err(rejected) => return (Circuit { breaker, header }, Attempt::Refused(rejected)),
-        },
-    };
-    let circuit = Circuit { breaker, header };
+    match permit(&circuit, target, admission) {
+        Ok(permit) => {
+            let way = Way { exchange, target, turn, translation };
+            send(Admitted { way, circuit, permit, place }).await
+        }
+        Err(rejected) => (circuit, Attempt::Refused(rejected)),
+    }
+}
+
+/// Sends the request, and waits until it is clear whether the answer is one.
+pub(crate) async fn send(admitted: Admitted<'_>) -> (Circuit, Attempt) {
+    let Admitted { way, circuit, permit, place } = admitted;
+    let Way { exchange, target, turn, ref translation } = way;
+    let (translation, lease) = (translation.as_ref(), lease(target));
     let kept = Kept { place, under_way: exchange.under_way(target) };
     let trace = exchange.origin.trace(&exchange.head.headers);
     let mut guard = Guard::new(permit, lease, trace.clone(), target.times.clone())
@@ -212,13 +202,6 @@ impl Attempt {
         }
         self
     }
-}
-
-/// How long a probe may hold its slot without a sign of progress.
-fn lease(target: &Target) -> Duration {
-    let timeouts = target.client.timeouts();
-    let quiet = timeouts.connect + timeouts.first_byte.max(timeouts.first_token) + timeouts.stall;
-    timeouts.total.unwrap_or(quiet).min(quiet) + Duration::from_secs(2)
 }
 
 /// What bounds the answer: the upstream's total timeout, the route's deadline, and the circuit's own

@@ -1,5 +1,6 @@
 //! The data plane: from a client's request to an answer.
 
+mod admit;
 mod answer;
 mod attempt;
 mod body;

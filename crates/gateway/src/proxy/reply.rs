@@ -9,8 +9,8 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
+use super::admit::Circuit;
 use super::answer::{Answer, AnswerError};
-use super::attempt::Circuit;
 use super::upload::Wanted;
 use super::{headers, upgrade};
 use crate::fallback;

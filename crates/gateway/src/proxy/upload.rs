@@ -82,6 +82,17 @@ impl Upload {
         }
     }
 
+    /// Whether two attempts may send it at the same time.
+    pub(crate) fn is_shareable(&self) -> bool {
+        match self {
+            Upload::Whole(_) => true,
+            Upload::Streamed(streamed) => {
+                let state = streamed.state();
+                state.ended && state.passed == 0 && state.fault.is_none()
+            }
+        }
+    }
+
     /// Why it did not come to its end, if so.
     pub(crate) fn fault(&self) -> Option<UploadFault> {
         match self {

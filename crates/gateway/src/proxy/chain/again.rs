@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use panelboard::policy::retry_budget::RetryBudget;
 use panelboard::{Outcome, Reason, Rejected};
 use panelboard_config::{RetryOn, Route};
 use panelboard_core::retry::{GiveUp, Setback};
@@ -135,8 +134,7 @@ pub(super) fn again(exchange: &Exchange<'_>, rounds: u32, tally: &Tally) -> Opti
     let remaining = exchange.deadline.map(|deadline| deadline.saturating_duration_since(now()));
     let wait = retry.settings.next(rounds, setback, remaining, policies.draw());
     // Last, since this cannot be taken back.
-    let paid = || policies.budget.as_ref().is_none_or(RetryBudget::withdraw);
-    match wait.and_then(|wait| if paid() { Ok(wait) } else { Err(GiveUp::Budget) }) {
+    match wait.and_then(|wait| if policies.pay() { Ok(wait) } else { Err(GiveUp::Budget) }) {
         Ok(wait) => {
             policies.counts.retry();
             Some(wait)

@@ -1,6 +1,7 @@
 //! One request along its route's chain of upstreams.
 
 mod again;
+mod hedge;
 mod wait;
 mod walk;
 

@@ -1,6 +1,7 @@
 //! Going along the upstreams of a route until one has an answer.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use http::{HeaderValue, Response};
@@ -10,12 +11,14 @@ use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use super::again::{Repeat, Tally, again, hint, repeat};
+use super::hedge::may_hedge;
 use super::wait::Waiting;
 use crate::fallback::{Cause, Why};
 use crate::judge::{Failover, Observed};
 use crate::llm::translate::Foreign;
+use crate::proxy::admit::{Admission, Circuit};
 use crate::proxy::answer::{Kept, now};
-use crate::proxy::attempt::{Admission, Attempt, Circuit, Exchange, Switched, Turn, attempt};
+use crate::proxy::attempt::{Attempt, Exchange, Switched, Turn, attempt};
 use crate::proxy::reply::{Reply, whole};
 use crate::proxy::upload::UploadFault;
 use crate::runtime::{Plan, Target};
@@ -25,10 +28,12 @@ pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// One request on its way along the upstreams.
 pub(super) struct Walk<'a> {
-    plan: &'a Plan,
-    exchange: &'a Exchange<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) exchange: &'a Exchange<'a>,
     /// Whether nobody has had part of the deadline, nor has any of it gone by in waiting.
     unshared: bool,
+    /// Whether a second attempt may still join one that takes long.
+    pub(super) hedges: bool,
     /// How often the upstreams have been asked.
     rounds: u32,
     /// Who has failed the request, and until when they want to be left alone.
@@ -73,6 +78,9 @@ pub(super) enum Outcome {
     Full,
 }
 
+/// Whether the next upstream is asked, and if not, what has come of it already.
+pub(super) type Flow = ControlFlow<Option<Outcome>>;
+
 /// What comes of asking each upstream once.
 #[expect(clippy::large_enum_variant, reason = "one for each request, and gone at once")]
 enum Round {
@@ -82,12 +90,14 @@ enum Round {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(plan: &'a Plan, exchange: &'a Exchange<'a>) -> Walk<'a> {
+        let hedges = plan.policies.hedge.is_some() && may_hedge(exchange);
         let (cause, held, failed) = (None, None, Vec::new());
         let left_out = BTreeMap::new();
         Walk {
             plan,
             exchange,
             unshared: true,
+            hedges,
             rounds: 0,
             failed,
             cause,
@@ -145,42 +155,65 @@ impl<'a> Walk<'a> {
             |place| targets[place].client.pending().count(),
             |place| self.failed.iter().any(|(failed, _)| *failed == place),
         );
+        let at = |turn| order.as_ref().map_or(turn, |order| order[turn]);
+        // Who has been asked beside another.
+        let mut beside = None;
         for turn in 0..targets.len() {
             if turn > 0 && self.exchange.deadline.is_some_and(|deadline| now() >= deadline) {
                 tally.fail(Repeat::Never);
                 break;
             }
-            let place = order.as_ref().map_or(turn, |order| order[turn]);
-            if self.left_out.contains_key(&place) {
+            let place = at(turn);
+            if beside == Some(place) || self.left_out.contains_key(&place) {
                 continue;
             }
             if let Some(wait) = self.rest(place) {
                 tally.fail(Repeat::After(wait));
                 continue;
             }
-            match self.ask(place, &targets[place], Admission::Asked).await {
-                Asked::Ended(outcome) => return Round::Ended(outcome),
-                Asked::Failed(observed) => {
-                    tally.fail(repeat(self.exchange, observed));
-                    if !self.may_go_on(observed) {
-                        break;
-                    }
-                }
-                Asked::Refused(rejected) => tally.refuse(place, rejected),
-                Asked::LeftOut => {}
-                Asked::Full => {
-                    // There is but one for all upstreams.
-                    self.full = true;
-                    tally.fail(Repeat::Never);
-                    break;
-                }
+            let flow = if self.hedges {
+                let next = (turn + 1..targets.len()).map(at).collect();
+                // Of its own, so that requests without it are no larger for it.
+                let flow;
+                (flow, beside) = Box::pin(self.ask_hedged(place, next, &mut tally)).await;
+                flow
+            } else {
+                let asked = self.ask(place, &targets[place], Admission::Asked).await;
+                self.count(place, asked, &mut tally)
+            };
+            match flow {
+                ControlFlow::Continue(()) => {}
+                ControlFlow::Break(Some(outcome)) => return Round::Ended(outcome),
+                ControlFlow::Break(None) => break,
             }
         }
         Round::Nobody(tally)
     }
 
+    /// Whether to go on after asking an upstream.
+    pub(super) fn count(&mut self, place: usize, asked: Asked, tally: &mut Tally) -> Flow {
+        match asked {
+            Asked::Ended(outcome) => return ControlFlow::Break(Some(outcome)),
+            Asked::Failed(observed) => {
+                tally.fail(repeat(self.exchange, observed));
+                if !self.may_go_on(observed) {
+                    return ControlFlow::Break(None);
+                }
+            }
+            Asked::Refused(rejected) => tally.refuse(place, rejected),
+            Asked::LeftOut => {}
+            Asked::Full => {
+                // There is but one for all upstreams.
+                self.full = true;
+                tally.fail(Repeat::Never);
+                return ControlFlow::Break(None);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     /// For how long an upstream that failed wants to be left alone.
-    fn rest(&self, place: usize) -> Option<Duration> {
+    pub(super) fn rest(&self, place: usize) -> Option<Duration> {
         let (_, until) = self.failed.iter().rev().find(|(failed, _)| *failed == place)?;
         let left = until.as_ref()?.saturating_duration_since(now());
         Some(left).filter(|left| !left.is_zero())
@@ -188,13 +221,22 @@ impl<'a> Walk<'a> {
 
     /// Asks one upstream, and takes note of how it went.
     async fn ask(&mut self, place: usize, target: &'a Target, admission: Admission) -> Asked {
-        // Equals have the same credentials.
-        let addressed = place == 0 || self.plan.route.balance != Balance::FirstAvailable;
-        let turn = Turn { addressed, unshared: self.unshared };
         // On the heap, or each place that asks would have room of its own for one, and each place
         // that such a request is held in, too.
-        let attempt = Box::pin(attempt(self.exchange, target, turn, admission));
+        let attempt = Box::pin(attempt(self.exchange, target, self.turn(place), admission));
         let (circuit, outcome) = attempt.await;
+        self.take_note(place, circuit, outcome)
+    }
+
+    pub(super) fn turn(&self, place: usize) -> Turn {
+        // Equals have the same credentials.
+        let addressed = place == 0 || self.plan.route.balance != Balance::FirstAvailable;
+        Turn { addressed, unshared: self.unshared }
+    }
+
+    /// Takes note of how asking an upstream went.
+    pub(super) fn take_note(&mut self, place: usize, circuit: Circuit, outcome: Attempt) -> Asked {
+        let target = &self.plan.targets[place];
         let upstream = target.client.header();
         match outcome {
             Attempt::Answered(answer) => {
@@ -205,7 +247,7 @@ impl<'a> Walk<'a> {
                 let answer = whole(answer);
                 Asked::Ended(Outcome::Answered(Answered { answer, circuit, upstream }))
             }
-            Attempt::Foreign(foreign) if addressed => {
+            Attempt::Foreign(foreign) if self.turn(place).addressed => {
                 Asked::Ended(Outcome::Foreign { foreign, place })
             }
             Attempt::Foreign(foreign) => {
@@ -331,7 +373,7 @@ impl<'a> Walk<'a> {
 
 /// How asking one upstream went, unless there is an end to it.
 #[expect(clippy::large_enum_variant, reason = "one for each request, and gone at once")]
-enum Asked {
+pub(super) enum Asked {
     Ended(Outcome),
     Failed(Observed),
     Refused(Rejected),
