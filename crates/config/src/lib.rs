@@ -75,9 +75,10 @@ pub use load::{DEFAULT_FILES, LoadOptions, Loaded, inspect, load, load_bytes, lo
 pub use model::{
     Admin, Auth, Balance, BaseUrl, CertificateFiles, Checks, Circuit, Config, Fallback, Gateway,
     HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, OllamaApi,
-    Origin, Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteFallback,
-    RouteHedge, RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader, SecretRef,
-    Secrets, Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls, WhenOpen,
+    Origin, Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteCache,
+    RouteFallback, RouteHedge, RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader,
+    SecretRef, Secrets, Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls,
+    WhenOpen,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

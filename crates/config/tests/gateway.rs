@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
 use panelboard_config::{
-    Config, Format, Input, Route, RouteFallback, Scheme, SecretReader, SecretRef, Severity, Source,
-    TextStyle, UpstreamKind, check,
+    Config, Format, Input, Route, RouteCache, RouteFallback, Scheme, SecretReader, SecretRef,
+    Severity, Source, TextStyle, UpstreamKind, check,
 };
 
 fn config(text: &str) -> Config {
@@ -256,11 +256,48 @@ fn secrets_are_read_when_asked_for_and_missing_ones_are_errors() {
 }
 
 #[test]
+fn a_cache_is_what_is_said_of_it_or_small() {
+    let cache = |value: &str| {
+        let text = format!(
+            "[upstreams.a]\nurl = \"http://127.0.0.1\"\n[[routes]]\nupstream = \"a\"\ncache = {value}"
+        );
+        let (config, _, _) =
+            check(Input::new().file(Source::new("panelboard.toml", text))).into_result().unwrap();
+        let route = &config.routes()[0];
+        (route.cache.clone().unwrap(), route.keeps_bodies())
+    };
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    let standard = RouteCache {
+        ttl: Duration::ZERO,
+        stale_if_error: hours(1),
+        max_entries: 1_000,
+        max_bytes: 64 << 20,
+        max_body: 1 << 20,
+        methods: vec![Method::GET],
+        vary: Vec::new(),
+    };
+    assert_eq!(cache("{}"), (standard.clone(), false));
+    let longer = RouteCache { stale_if_error: hours(2), ..standard.clone() };
+    assert_eq!(cache("\"2h\""), (longer, false));
+    let said = RouteCache {
+        ttl: Duration::from_secs(5),
+        max_entries: 10,
+        max_bytes: 65_536,
+        max_body: 65_536,
+        methods: vec![Method::GET, Method::POST],
+        vary: vec!["accept".parse().unwrap()],
+        ..standard
+    };
+    let text = r#"{ ttl = "5s", max_entries = 10, max_bytes = "64KiB", methods = ["GET", "POST"], vary = ["Accept"] }"#;
+    assert_eq!(cache(text), (said, true));
+}
+
+#[test]
 fn what_has_a_short_form_can_be_switched_off() {
     let text = |value: &str| {
         format!(
             "[upstreams.a]\nurl = \"http://127.0.0.1\"\nprobe = {value}\n[[routes]]\nupstream = \"a\"\n\
-             retry = {value}\nhedge = {value}\nrate_limit = {value}\nbulkhead = {value}\nthrottle = {value}\n"
+             retry = {value}\nhedge = {value}\nrate_limit = {value}\nbulkhead = {value}\nthrottle = {value}\ncache = {value}\n"
         )
     };
     for value in ["\"off\"", "false"] {
@@ -272,6 +309,7 @@ fn what_has_a_short_form_can_be_switched_off() {
             "{value}"
         );
         assert!(route.bulkhead.is_none() && route.throttle.is_none(), "{value}");
+        assert_eq!(route.cache, None, "{value}");
         assert_eq!(config.upstreams()["a"].probe, None, "{value}");
     }
 }

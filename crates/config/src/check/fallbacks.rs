@@ -14,6 +14,9 @@ use crate::source::Span;
 /// In a route's `fallback`, this stands for an error in the API's own shape.
 pub(super) const ERROR: &str = "error";
 
+/// In metrics and headers, this stands for an answer that was kept.
+const CACHE: &str = "cache";
+
 /// Those built in, and over them those configured.
 pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> BTreeMap<String, Fallback> {
     let mut fallbacks = built_in_fallbacks();
@@ -23,6 +26,12 @@ pub(super) fn build(keys: &RootKeys, cx: &mut Context) -> BTreeMap<String, Fallb
             let problem = Problem::new(codes::BAD_NAME, "no fallback can be called `error`")
                 .at(entry.name_span, "has a meaning already")
                 .help("in a route, `fallback = \"error\"` stands for an error in the API's shape");
+            cx.report(problem);
+        }
+        if entry.name == CACHE {
+            let problem = Problem::new(codes::BAD_NAME, "no fallback can be called `cache`")
+                .at(entry.name_span, "has a meaning already")
+                .help("in metrics and headers, `cache` stands for a route's last good answer");
             cx.report(problem);
         }
         let built_in = fallbacks.get(&entry.name).cloned();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use panelboard_core::gcra::Gcra;
 use panelboard_core::hedge::HedgeSettings;
 use panelboard_core::retry::RetrySettings;
@@ -11,17 +12,24 @@ use panelboard_core::{Ratio, Settings, SettingsError, Throttle};
 use crate::context::{At, Context};
 use crate::diagnostic::codes;
 use crate::diagnostic::problem::Problem;
-use crate::model::{LimitBy, RetryOn, RouteBulkhead, RouteHedge, RouteLimit, RouteRetry, WhenOpen};
+use crate::model::{
+    LimitBy, RetryOn, RouteBulkhead, RouteCache, RouteHedge, RouteLimit, RouteRetry, WhenOpen,
+};
 use crate::sections::{
-    BudgetKeys, BulkheadKeys, By, HedgeKeys, LimitKeys, OnOpen, RetryKeys, RouteKeys,
+    BudgetKeys, BulkheadKeys, By, CacheKeys, HedgeKeys, Kept, LimitKeys, OnOpen, RetryKeys,
+    RouteKeys,
 };
 use crate::source::Span;
+use crate::text;
 
 /// The percentile if nothing is said; that of Dean and Barroso.
 const PERCENTILE: Ratio = Ratio::of(95, 100);
 
 /// How many may wait if nothing is said.
 const WAITING: u32 = 100;
+
+/// How large the body of an answer may be that is kept, if nothing is said.
+const KEPT_BODY: u64 = 1024 * 1024;
 
 pub(super) fn when_open(keys: &RouteKeys, cx: &mut Context) -> WhenOpen {
     let at = keys.when_open.span;
@@ -174,6 +182,52 @@ pub(super) fn throttle(keys: &RouteKeys, cx: &mut Context) -> Option<Throttle> {
             None
         }
     }
+}
+
+pub(super) fn cache(keys: &RouteKeys, cx: &mut Context) -> Option<RouteCache> {
+    let at = keys.cache.as_ref()?;
+    let cache: &CacheKeys = at.value.as_ref()?;
+    let (ttl, stale_if_error) = (cache.ttl.value, cache.stale_if_error.value);
+    if ttl.is_zero() && stale_if_error.is_zero() {
+        let message = format!("`{}.cache` keeps answers for no time at all", cx.subject());
+        let problem = Problem::new(codes::CONTRADICTION, message)
+            .at(at.span, "without effect")
+            .help("give `ttl` or `stale_if_error` a time, or write `cache = \"off\"`");
+        cx.report(problem);
+    }
+    let max_bytes = cache.max_bytes.value;
+    if let Some(body) = cache.max_body.as_ref().filter(|body| body.value > max_bytes) {
+        let message = format!(
+            "`{}.cache.max_body` is {}, but all answers together may have {}",
+            cx.subject(),
+            text::size(body.value),
+            text::size(max_bytes),
+        );
+        let problem = Problem::new(codes::CONTRADICTION, message)
+            .at(body.span, "more than there is room for")
+            .also(cache.max_bytes.span, "room for all")
+            .help("make `max_bytes` larger, or `max_body` smaller");
+        cx.report(problem);
+    }
+    let method = |kept: Kept| match kept {
+        Kept::Get => Method::GET,
+        Kept::Post => Method::POST,
+    };
+    Some(RouteCache {
+        ttl,
+        stale_if_error,
+        max_entries: cache.max_entries.value,
+        max_bytes,
+        max_body: cache.max_body.as_ref().map_or(KEPT_BODY, |at| at.value).min(max_bytes),
+        methods: cache.methods.as_ref().map_or_else(
+            || vec![Method::GET],
+            |list| list.value.iter().map(|at| method(at.value)).collect(),
+        ),
+        vary: cache
+            .vary
+            .as_ref()
+            .map_or_else(Vec::new, |list| list.value.iter().map(|at| at.value.clone()).collect()),
+    })
 }
 
 /// What the core has to say of settings that do not go together.

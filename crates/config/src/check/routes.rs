@@ -93,6 +93,7 @@ fn route(
         rate_limit: policies::rate_limit(keys, cx),
         bulkhead: policies::bulkhead(keys),
         throttle: policies::throttle(keys, cx),
+        cache: policies::cache(keys, cx),
         upstreams,
     }
 }

@@ -23,7 +23,8 @@ pub use gateway::{Admin, Gateway, Role, Token};
 pub use origin::{Layer, Origin, Origins, Place};
 pub use pattern::{HostPattern, PathPattern};
 pub use policies::{
-    Balance, LimitBy, RetryOn, RouteBulkhead, RouteHedge, RouteLimit, RouteRetry, WhenOpen,
+    Balance, LimitBy, RetryOn, RouteBulkhead, RouteCache, RouteHedge, RouteLimit, RouteRetry,
+    WhenOpen,
 };
 pub use probe::Probe;
 pub use route::{Route, RouteFallback};

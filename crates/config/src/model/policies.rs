@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 use panelboard_core::Kind;
 use panelboard_core::hedge::HedgeSettings;
 use panelboard_core::retry::RetrySettings;
@@ -98,6 +98,25 @@ pub struct RouteBulkhead {
     pub max_waiting: u32,
     /// For how long.
     pub max_wait: Duration,
+}
+
+/// Answers that are kept for when nothing else is left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteCache {
+    /// How long one is given out without asking an upstream.
+    pub ttl: Duration,
+    /// For how long after that one may stand in.
+    pub stale_if_error: Duration,
+    /// How many are kept.
+    pub max_entries: u32,
+    /// How large all of them may be together.
+    pub max_bytes: u64,
+    /// How large the body of one may be; not more than that.
+    pub max_body: u64,
+    /// Answers to which methods: `GET`, `POST`, or both.
+    pub methods: Vec<Method>,
+    /// Headers of the request that an answer depends on, whatever it says.
+    pub vary: Vec<HeaderName>,
 }
 
 impl RetryOn {

@@ -7,7 +7,9 @@ use panelboard_core::Throttle;
 use panelboard_core::retry_budget::BudgetSettings;
 
 use super::pattern::{HostPattern, PathPattern};
-use super::policies::{Balance, RouteBulkhead, RouteHedge, RouteLimit, RouteRetry, WhenOpen};
+use super::policies::{
+    Balance, RouteBulkhead, RouteCache, RouteHedge, RouteLimit, RouteRetry, WhenOpen,
+};
 
 /// Which requests go where. The first route that matches takes the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,6 +56,8 @@ pub struct Route {
     pub bulkhead: Option<RouteBulkhead>,
     /// Refuses some requests while many fail.
     pub throttle: Option<Throttle>,
+    /// Keeps good answers for when nothing else is left.
+    pub cache: Option<RouteCache>,
 }
 
 /// What to answer when nothing is left.
@@ -74,9 +78,12 @@ impl Route {
         self.circuit.as_deref().unwrap_or(upstream)
     }
 
-    /// Whether bodies that are not large are kept, so that they can be sent again.
+    /// Whether bodies that are not large are kept, so that they can be sent again or told from each
+    /// other.
     pub fn keeps_bodies(&self) -> bool {
-        self.retry.is_some() || self.hedge.is_some()
+        self.retry.is_some()
+            || self.hedge.is_some()
+            || self.cache.as_ref().is_some_and(|cache| cache.methods.contains(&Method::POST))
     }
 
     /// Whether a request is taken. `host` is without its port, `path` without its query.

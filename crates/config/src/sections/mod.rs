@@ -17,7 +17,9 @@ pub(crate) use check::CheckKeys;
 pub(crate) use circuit::CircuitKeys;
 pub(crate) use fallback::FallbackKeys;
 pub(crate) use gateway::{AdminKeys, GatewayKeys, TokenKeys};
-pub(crate) use policies::{BudgetKeys, BulkheadKeys, By, HedgeKeys, LimitKeys, OnOpen, RetryKeys};
+pub(crate) use policies::{
+    BudgetKeys, BulkheadKeys, By, CacheKeys, HedgeKeys, Kept, LimitKeys, OnOpen, RetryKeys,
+};
 pub(crate) use probe::ProbeKeys;
 pub(crate) use root::{LATER, ROOT, RootKeys, SwitchKeys};
 pub(crate) use route::RouteKeys;

@@ -7,7 +7,7 @@ use panelboard_core::limits;
 
 use crate::context::At;
 use crate::describe::keys;
-use crate::kinds::{Choice, Count, Flag, HeaderNameKind, List, Rules, Share, Time};
+use crate::kinds::{Choice, Count, Flag, HeaderNameKind, List, Rules, Share, Size, Time};
 use crate::model::{Balance, RetryOn};
 
 /// What `when_open` can be; how many may wait is a key of its own.
@@ -128,4 +128,43 @@ keys! {
         max_wait: Duration = Time::ANY, default "1s";
     }
     shorthand max_concurrent;
+}
+
+/// The methods whose answers can be kept.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Kept {
+    Get,
+    Post,
+}
+
+const KEPT: Choice<Kept> =
+    Choice::of("a method whose answers can be kept", &[("GET", Kept::Get), ("POST", Kept::Post)]);
+
+/// From none at all.
+const ANY_AGE: Time = Time(Duration::ZERO..=limits::LONGEST);
+
+keys! {
+    /// Keeps good answers, each for the client that got it, and gives them out again when there is
+    /// nothing else. Streams are not kept, nor what its upstream does not want kept.
+    pub(crate) struct CacheKeys = "cache" in "routes.cache" {
+        /// How long an answer is given out again without asking an upstream.
+        ttl: Duration = ANY_AGE, default "0s";
+        /// For how long after that it may stand in when every upstream fails or is refused.
+        stale_if_error: Duration = ANY_AGE, default "1h";
+        /// How many answers are kept.
+        max_entries: u32 = Count(1..=10_000_000), default "1000";
+        /// How large all of them may be together.
+        max_bytes: u64 = Size(1024..=1 << 40), default "64MiB";
+        /// How large the body of one may be.
+        max_body: u64 = Size(1..=1 << 30), optional "1MiB, or `max_bytes` if that is less";
+        /// Answers to which methods; `HEAD` goes with `GET`. To `POST` only for requests with the
+        /// same body.
+        methods: Vec<At<Kept>> = List { item: KEPT, rules: Rules::SOME_DISTINCT },
+            optional "GET";
+        /// Headers of the request that an answer depends on, besides those that it names in `Vary`.
+        /// Credentials always do.
+        vary: Vec<At<HeaderName>> = List { item: HeaderNameKind, rules: Rules::DISTINCT },
+            optional "none";
+    }
+    shorthand stale_if_error;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::policies::{
-    BALANCE, BudgetKeys, BulkheadKeys, HedgeKeys, LimitKeys, ON_OPEN, OnOpen, RetryKeys,
+    BALANCE, BudgetKeys, BulkheadKeys, CacheKeys, HedgeKeys, LimitKeys, ON_OPEN, OnOpen, RetryKeys,
 };
 use super::settings::ThrottleKeys;
 use crate::context::At;
@@ -80,7 +80,8 @@ keys! {
         bulkhead: Option<BulkheadKeys> = OrOff(Nested::<BulkheadKeys>::HERE), optional "off";
         /// Refuses some requests while many fail, in proportion. A bare number is `k`.
         throttle: ThrottleKeys = Nested::<ThrottleKeys>::HERE, optional "off";
+        /// Keeps good answers, for when nothing else is left. A bare duration is `stale_if_error`.
+        cache: Option<CacheKeys> = OrOff(Nested::<CacheKeys>::HERE), optional "off";
     }
     exclusive [upstreams, upstream];
-    later [cache];
 }
