@@ -213,8 +213,14 @@ fn plan(
         .iter()
         .any(|target| target.client.kind().is_llm() || target.client.renames_models());
     let counts = metrics.route(&route.name);
+    let same_upstreams = before.is_some_and(|before| {
+        let clients = |targets: &[Target]| -> Vec<_> {
+            targets.iter().map(|target| Arc::as_ptr(&target.client)).collect()
+        };
+        clients(&before.targets) == clients(&targets)
+    });
     let before = before.map(|plan| (&plan.route, &plan.policies));
-    let policies = Policies::new(route, counts, before);
+    let policies = Policies::new(route, counts, before, same_upstreams);
     Plan { route: route.clone(), targets, reads_body: by_model || asked_for, policies }
 }
 

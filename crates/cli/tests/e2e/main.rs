@@ -9,6 +9,7 @@ mod attacks;
 mod audit;
 mod balance;
 mod bounds;
+mod cache;
 mod cascades;
 mod chains;
 mod check;

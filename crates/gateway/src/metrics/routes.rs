@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 /// The counters of all routes.
 #[derive(Default)]
 pub(super) struct Routes {
+    cache: Family<ResultLabel, Counter>,
     failed_open: Family<RouteLabel, Counter>,
     rejected: Family<ReasonLabel, Counter>,
     retries: Family<RouteLabel, Counter>,
@@ -45,6 +46,11 @@ struct ResultLabel {
 impl Routes {
     pub(super) fn register(registry: &mut Registry) -> Arc<Routes> {
         let all = Routes::default();
+        registry.register(
+            "gateway_cache",
+            "Answers of a route that were stored, given out (hit, stale), or wanted but not there",
+            all.cache.clone(),
+        );
         registry.register(
             "gateway_failed_open",
             "Requests sent although every circuit of their route refused",
@@ -83,6 +89,11 @@ impl Routes {
 impl RouteCounts {
     pub(super) fn new(route: &str, all: &Arc<Routes>) -> RouteCounts {
         RouteCounts { route: Arc::from(route), all: Arc::clone(all) }
+    }
+
+    pub(crate) fn cache(&self, result: &'static str) {
+        let labels = ResultLabel { route: self.route.to_string(), result };
+        self.all.cache.get_or_create(&labels).inc();
     }
 
     pub(crate) fn failed_open(&self) {

@@ -4,6 +4,7 @@
 //! file gives nobody a fresh allowance.
 
 mod balance;
+pub(crate) mod cache;
 mod digest;
 mod limit;
 mod pending;
@@ -13,6 +14,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use panelboard::Clock;
 use panelboard::policy::bulkhead::Bulkhead;
 use panelboard::policy::hedge::Hedge;
 use panelboard::policy::retry_budget::RetryBudget;
@@ -21,6 +23,7 @@ use panelboard_core::backoff::mix;
 use tokio::sync::Semaphore;
 
 pub(crate) use self::balance::Turns;
+use self::cache::Cache;
 pub(crate) use self::limit::Limiter;
 pub(crate) use self::pending::{Pending, UnderWay};
 pub(crate) use self::shed::Shed;
@@ -38,17 +41,20 @@ pub(crate) struct Policies {
     pub(crate) limit: Option<Arc<Limiter>>,
     pub(crate) shed: Option<Arc<Shed>>,
     pub(crate) bulkhead: Option<Bulkhead>,
+    /// Good answers, for when nothing else is left.
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) turns: Turns,
     draws: AtomicU64,
 }
 
 impl Policies {
     /// What `route` asks for; of `before`, the route and its policies before a reload, whatever is
-    /// still the same.
+    /// still the same. `same_upstreams` says whether those before it are.
     pub(crate) fn new(
         route: &Route,
         counts: RouteCounts,
         before: Option<(&Route, &Policies)>,
+        same_upstreams: bool,
     ) -> Policies {
         let before = Before(before);
         let waiting = match route.when_open {
@@ -82,8 +88,16 @@ impl Policies {
             Some(known) => known.bulkhead.clone(),
             None => route.bulkhead.as_ref().and_then(bulkhead),
         };
+        // What another upstream said, or to another request, is no answer.
+        let cache = match before.same(route, |route| route).filter(|_| same_upstreams) {
+            Some(known) => known.cache.clone(),
+            None => {
+                let settings = route.cache.clone();
+                settings.map(|settings| Arc::new(Cache::new(settings, Clock::precise())))
+            }
+        };
         let (turns, draws) = (Turns::default(), AtomicU64::new(seed()));
-        Policies { counts, waiting, hedge, budget, limit, shed, bulkhead, turns, draws }
+        Policies { counts, waiting, hedge, budget, limit, shed, bulkhead, cache, turns, draws }
     }
 
     /// Whether a request may be sent once more; it has been paid for if so.

@@ -16,6 +16,7 @@ use super::headers::keep_trailers;
 use crate::judge::{Observed, StreamEnd, StreamJudge};
 use crate::llm::translate::Translator;
 use crate::policies::UnderWay;
+use crate::policies::cache::Recording;
 use crate::upstream::Place;
 
 /// What a client is told whose stream is cut.
@@ -57,6 +58,8 @@ struct Watch {
     stream: Option<StreamJudge>,
     /// For a client who does not know the upstream's words.
     translator: Option<Box<Translator>>,
+    /// What is written down of it, to be kept.
+    recording: Option<Box<Recording>>,
     /// How long the upstream may be silent.
     stall: Duration,
     /// When it must be through.
@@ -140,6 +143,7 @@ impl Answer {
             guard,
             stream,
             translator,
+            recording: None,
             stall: bounds.stall,
             until: bounds.until,
             overdue: bounds.overdue,
@@ -159,6 +163,18 @@ impl Answer {
     pub(crate) fn with_place(mut self, place: Option<Place>) -> Answer {
         self.place = place;
         self
+    }
+
+    /// Writes down what passes from here on, unless it is put in other words on its way.
+    pub(crate) fn record(&mut self, recording: Box<Recording>) {
+        match self.watch.state {
+            State::Passing if self.watch.translator.is_none() => {
+                self.watch.recording = Some(recording);
+            }
+            // There is no body, which is known to be all of it.
+            State::Done if self.first.is_none() => recording.finish(),
+            _ => {}
+        }
     }
 
     /// Holds this until the body is through.
@@ -212,6 +228,10 @@ impl Body for Answer {
                 this.watch.pass(&frame);
                 if this.watch.translator.is_some() {
                     return this.watch.translate(frame, cx);
+                }
+                if frame.is_trailers() || this.first.is_some() {
+                    // Trailers are not kept, nor what is not all there without them.
+                    this.watch.recording = None;
                 }
                 // Nothing comes after trailers, and over HTTP/2 nobody asks for it.
                 if frame.is_trailers() || this.incoming.is_end_stream() {
@@ -290,6 +310,11 @@ fn poll_piece(
 impl Watch {
     /// Takes note of a frame that goes to the client.
     fn pass(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(recording), Some(data)) = (&mut self.recording, frame.data_ref())
+            && !recording.add(data)
+        {
+            self.recording = None;
+        }
         let data = match (&mut self.stream, frame.data_ref()) {
             (Some(stream), Some(data)) => stream.feed(data).data,
             _ => true,
@@ -366,6 +391,10 @@ impl Watch {
     /// All of the body has come.
     fn judge_whole(&mut self) {
         let observed = self.finding();
+        let recording = self.recording.take().filter(|_| observed.is_none());
+        if let Some(recording) = recording {
+            recording.finish();
+        }
         if let Some(guard) = self.guard.take() {
             match observed {
                 Some(observed) => guard.settle(observed),

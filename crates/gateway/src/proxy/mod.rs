@@ -31,7 +31,8 @@ use tracing::info;
 
 pub(crate) use attempt::wall_now;
 use chain::Wish;
-use origin::{Origin, REQUEST_ID};
+use origin::Origin;
+pub(crate) use origin::REQUEST_ID;
 use reply::{Reply, whole};
 pub(crate) use tunnel::End;
 pub(crate) use upgrade::Upgrade;

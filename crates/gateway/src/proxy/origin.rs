@@ -58,6 +58,11 @@ impl Origin {
         Arc::clone(&self.caller)
     }
 
+    /// The scheme of that connection.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.caller.scheme.name()
+    }
+
     /// What the request is found again by in "last errors": its trace, or else its id.
     pub(crate) fn trace(&self, headers: &HeaderMap) -> Option<Arc<str>> {
         let id = super::headers::trace_id(headers).or_else(|| self.id.to_str().ok());

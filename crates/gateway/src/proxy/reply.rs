@@ -14,8 +14,10 @@ use super::answer::{Answer, AnswerError};
 use super::upload::Wanted;
 use super::{headers, upgrade};
 use crate::fallback;
+use crate::policies::cache::Recording;
 use crate::upstream::Place;
 
+pub(super) const CACHE: HeaderName = HeaderName::from_static("x-panelboard-cache");
 pub(super) const CIRCUIT: HeaderName = HeaderName::from_static("x-panelboard-circuit");
 pub(super) const STATE: HeaderName = HeaderName::from_static("x-panelboard-state");
 pub(super) const UPSTREAM: HeaderName = HeaderName::from_static("x-panelboard-upstream");
@@ -88,7 +90,7 @@ fn mark(
 ) {
     headers::remove_hop_by_hop(headers);
     // Only we may say so.
-    for ours in [CIRCUIT, STATE, UPSTREAM, fallback::FALLBACK_HEADER] {
+    for ours in [CACHE, CIRCUIT, STATE, UPSTREAM, fallback::FALLBACK_HEADER] {
         headers.remove(ours);
     }
     if shows_headers {
@@ -103,6 +105,14 @@ fn mark(
 }
 
 impl Reply {
+    /// Writes an upstream's answer down as it passes.
+    pub(super) fn recorded(mut self, recording: Box<Recording>) -> Reply {
+        if let Reply::Answer { answer, .. } = &mut self {
+            answer.record(recording);
+        }
+        self
+    }
+
     /// Keeps the request's body wanted for as long as an upstream's answer to it passes.
     pub(super) fn with_upload(mut self, wanted: Wanted) -> Reply {
         if let Reply::Answer { upload, .. } = &mut self {

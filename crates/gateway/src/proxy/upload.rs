@@ -71,6 +71,17 @@ impl Upload {
         }
     }
 
+    /// All of it, if that is known.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        match self {
+            Upload::Whole(bytes) => Some(bytes.clone()),
+            Upload::Streamed(streamed) => {
+                let state = streamed.state();
+                (state.ended && state.passed == 0 && state.fault.is_none()).then(Bytes::new)
+            }
+        }
+    }
+
     /// Whether another attempt could still send all of it.
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {

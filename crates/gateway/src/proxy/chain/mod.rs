@@ -1,6 +1,7 @@
 //! One request along its route's chain of upstreams.
 
 mod again;
+mod cached;
 mod hedge;
 mod wait;
 mod walk;
@@ -14,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 use hyper::body::Incoming;
 
+use self::cached::{Cached, gives_way};
 use self::walk::{Answered, Outcome, SOON, Walk};
 use super::answer::now;
 use super::attempt::{Exchange, Switched};
@@ -69,9 +71,23 @@ pub(super) async fn route(
         deadline,
     };
     let shows_headers = runtime.config.gateway().response_headers;
+    let cached = Cached::of(&exchange);
+    if let Some(hit) = cached.as_ref().and_then(Cached::hit) {
+        return Ok(hit);
+    }
     let cause = match Walk::new(plan, &exchange).run().await {
         Outcome::Answered(Answered { answer, circuit, upstream }) => {
-            let answer = passed_on(answer, &circuit, upstream, shows_headers);
+            if let Some(cached) = cached.as_ref().filter(|_| gives_way(&answer)) {
+                let shown = circuit.header.clone().filter(|_| shows_headers);
+                let shown = shown.map(|name| (name, circuit.breaker.phase()));
+                if let Some(last) = cached.last(shown) {
+                    return Ok(last);
+                }
+            }
+            let mut answer = passed_on(answer, &circuit, upstream, shows_headers);
+            if let Some(cached) = &cached {
+                answer = cached.record(answer);
+            }
             return Ok(answer.map(|answer| answer.with_upload(rest)));
         }
         Outcome::Switched { switched, place, circuit } => {
@@ -101,6 +117,12 @@ pub(super) async fn route(
         Outcome::Full => return Ok(limited(plan, Limit::Bulkhead, SOON)),
         Outcome::Nothing(cause) => cause,
     };
+    if let Some(cached) = &cached {
+        let shown = HeaderValue::from_str(&cause.circuit).ok().filter(|_| shows_headers);
+        if let Some(last) = cached.last(shown.map(|name| (name, cause.phase))) {
+            return Ok(last);
+        }
+    }
     let wanted = Wanted {
         kind: plan.kind(),
         method: &head.method,
