@@ -21,7 +21,9 @@ impl Digester {
         let under = |keys: &RandomState| {
             let mut hasher = keys.build_hasher();
             // Each with its length, so that what belongs to one is not taken for the next one's.
-            inputs.iter().for_each(|input| input.hash(&mut hasher));
+            for input in inputs {
+                input.hash(&mut hasher);
+            }
             hasher.finish()
         };
         Digest(under(&self.0), under(&self.1))

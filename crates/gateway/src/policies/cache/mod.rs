@@ -1,7 +1,7 @@
 //! A route's last good answers.
 //!
 //! Which of them go first is decided by use alone: those that nobody has got or asked for the
-//! longest. Caches that weigh how often something is asked for (quick_cache, moka) would turn new
+//! longest. Caches that weigh how often something is asked for (`quick_cache`, `moka`) would turn new
 //! answers away for the sake of old ones, as long as no outage asks for any; and they bound either
 //! the number or the bytes, not both. So this is a list by use, behind a lock that is held for a
 //! look-up.
