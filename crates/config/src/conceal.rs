@@ -1,5 +1,6 @@
 //! What must not be shown: found before anything is said about a text.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::context::Context;
@@ -138,7 +139,7 @@ pub(crate) fn conceal_text(source: &mut Source) {
     }
 }
 
-fn secrets_of_line(line: &str, plain: &[&str]) -> Vec<Range<usize>> {
+fn secrets_of_line(line: &str, plain: &BTreeMap<&str, Plain>) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = credentials(line).into_iter().collect();
     let mut from = 0;
     // The names whose braces are open.
@@ -152,9 +153,14 @@ fn secrets_of_line(line: &str, plain: &[&str]) -> Vec<Range<usize>> {
         }
         let name = before.rsplit(['{', ',', '[', ';']).next().unwrap_or_default();
         let name = name.trim().trim_matches(['"', '\'']);
-        let telling = tells_of_secret(name) && !plain.contains(&name)
-            || name == "value" && outer.last() == Some(&true);
         let value = line[from..].trim_start();
+        let harmless = match plain.get(name) {
+            Some(Plain::Everywhere) => true,
+            Some(Plain::Somewhere) => value.starts_with(|c: char| c.is_ascii_digit()),
+            None => false,
+        };
+        let telling =
+            tells_of_secret(name) && !harmless || name == "value" && outer.last() == Some(&true);
         let start = line.len() - value.len();
         let end = match value.chars().next() {
             Some('{') => {
@@ -177,14 +183,36 @@ fn secrets_of_line(line: &str, plain: &[&str]) -> Vec<Range<usize>> {
     found
 }
 
+/// Where a key that sounds like a secret is none.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Plain {
+    Everywhere,
+    /// In another table it is one, though a number never is.
+    Somewhere,
+}
+
 /// The keys of ours that sound like secrets and are none.
-fn plain_keys() -> Vec<&'static str> {
-    ROOT.family()
+fn plain_keys() -> BTreeMap<&'static str, Plain> {
+    let plain = |field: &Field| match field.kind.shape() {
+        Shape::Leaf => true,
+        Shape::Table(inner) => !holds_secrets(inner),
+        _ => false,
+    };
+    let mut fields: Vec<_> = ROOT
+        .family()
         .into_iter()
         .flat_map(Table::all_fields)
-        .filter(|field| matches!(field.kind.shape(), Shape::Leaf))
-        .map(|field| field.name)
-        .filter(|name| tells_of_secret(name))
+        .filter(|field| tells_of_secret(field.name))
+        .map(|field| (field.name, plain(field)))
+        .collect();
+    fields.sort_unstable();
+    fields
+        .chunk_by(|(name, _), (other, _)| name == other)
+        .filter(|of_name| of_name.iter().any(|(_, plain)| *plain))
+        .map(|of_name| match of_name.iter().all(|(_, plain)| *plain) {
+            true => (of_name[0].0, Plain::Everywhere),
+            false => (of_name[0].0, Plain::Somewhere),
+        })
         .collect()
 }
 
@@ -232,6 +260,7 @@ tokens = ["sk-8"]
             "api_key = \"sk-1",
             "\"api_key\": \"sk-1\", \"timeout\": 5s",
             "password: sk-1",
+            "tokens = \"sk-1",
             "auth = { header = \"a\", value = \"sk-1\" ",
             "url = \"http://me:sk-1@host",
         ] {
@@ -247,6 +276,8 @@ tokens = ["sk-8"]
     fn what_is_no_secret_is_shown() {
         for line in [
             "first_token_timeout = 5s",
+            "token_limit = 90000",
+            "token_limit = { tokens = 0, per = \"1w\" }",
             "[circuit_breaker.circuits.auth",
             "path = /v1",
             "url = \"http://auth:8080\"",

@@ -77,8 +77,8 @@ pub use model::{
     HostPattern, Http2, Http2Limits, KeyPart, Layer, LimitBy, Listener, ListenerTls, OllamaApi,
     Origin, Origins, PathPattern, Place, Probe, RetryOn, Role, Route, RouteBulkhead, RouteCache,
     RouteFallback, RouteHedge, RouteLimit, RouteRetry, Scheme, Secret, SecretError, SecretReader,
-    SecretRef, Secrets, Switches, Timeouts, TlsVersion, Token, Upstream, UpstreamKind, UpstreamTls,
-    WhenOpen,
+    SecretRef, Secrets, Switches, Timeouts, TlsVersion, Token, TokenLimit, Upstream, UpstreamKind,
+    UpstreamTls, WhenOpen,
 };
 pub use panelboard_core::Catalog;
 pub use panelboard_core::catalog::KeyRule;

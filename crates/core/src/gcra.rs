@@ -97,6 +97,25 @@ impl Gcra {
         }
     }
 
+    /// Calls that were granted were not made after all, or others were that nobody asked for. The
+    /// state moves on to what is returned.
+    ///
+    /// `granted` is the [`Grant::next`] of those calls. Room that has come free since then is not
+    /// given back: others have had it.
+    pub fn correct(
+        &self,
+        arrival: Tick,
+        now: Tick,
+        granted: Tick,
+        (taken, made): (u32, u32),
+    ) -> Tick {
+        if made > taken {
+            return arrival.max(now).after(self.span(made - taken));
+        }
+        let unused = self.span(taken - made).min(granted.since(now));
+        Tick::from_nanos(arrival.as_nanos().saturating_sub(nanos(unused)))
+    }
+
     /// How many calls would conform now. For display: they may be gone when they are asked for.
     pub fn available(&self, arrival: Tick, now: Tick) -> u32 {
         let left = self.span(self.burst).saturating_sub(arrival.since(now));
@@ -183,6 +202,24 @@ mod tests {
         assert!(Gcra::new(1, Duration::MAX, 1).is_err());
         assert!(Gcra::new(1, second, 0).is_err());
         assert_eq!(Gcra::new(3, second, 1).unwrap().interval(), Duration::from_nanos(333_333_334));
+    }
+
+    #[test]
+    fn what_was_not_made_is_given_back_as_far_as_nobody_has_had_it() {
+        let limit = Gcra::new(10, Duration::from_secs(1), 10).unwrap();
+        let arrival = limit.take(Tick::ZERO, at(1_000), 8, NOW).unwrap().next;
+        let correct = |now, pair| limit.correct(arrival, at(now), arrival, pair);
+        assert_eq!(correct(1_000, (8, 3)), at(1_300));
+        assert_eq!(correct(1_000, (8, 8)), arrival);
+        assert_eq!(correct(1_600, (8, 3)), at(1_600), "the rest has come free meanwhile");
+        assert_eq!(correct(5_000, (8, 0)), arrival, "all of it has");
+        assert_eq!(correct(1_000, (8, 20)), at(3_000), "debts are paid by those who come next");
+        assert_eq!(correct(5_000, (8, 10)), at(5_200));
+        // Of two, the first gives back only what is its own.
+        let both = limit.take(arrival, at(1_500), 5, NOW).unwrap().next;
+        assert_eq!(both, at(2_300));
+        assert_eq!(limit.correct(both, at(1_500), arrival, (8, 0)), at(2_000));
+        assert_eq!(limit.correct(Tick::ZERO, at(0), Tick::MAX, (8, 0)), Tick::ZERO);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use panelboard::event::Subscription;
@@ -13,7 +14,8 @@ use panelboard::{CircuitBreaker, Family, Registry};
 use panelboard_config::{Config, KeyPart, Route, Secrets, UpstreamKind};
 
 use crate::front::Front;
-use crate::metrics::{CallTimes, Metrics};
+use crate::llm::TokenLimit;
+use crate::metrics::{CallTimes, Metrics, TokenCounts};
 use crate::policies::Policies;
 use crate::upstream::{Client, ClientError};
 
@@ -33,6 +35,8 @@ pub(crate) struct Plan {
     /// Whether the body is read to find the model, and whether a stream is wanted.
     pub(crate) reads_body: bool,
     pub(crate) policies: Policies,
+    /// How many tokens its requests may cost.
+    pub(crate) tokens: Option<TokenLimit>,
 }
 
 /// One upstream of a route.
@@ -41,6 +45,8 @@ pub(crate) struct Target {
     /// The name of the circuit, or of the family of circuits.
     pub(crate) circuit: String,
     pub(crate) times: CallTimes,
+    /// If it is a language model.
+    pub(crate) llm: Option<LlmMetrics>,
     source: Source,
 }
 
@@ -71,6 +77,12 @@ impl Guarded {
         };
         family.breakers().into_iter().filter(own).collect()
     }
+}
+
+/// What is measured of a language model besides.
+pub(crate) struct LlmMetrics {
+    pub(crate) first_tokens: CallTimes,
+    pub(crate) tokens: TokenCounts,
 }
 
 /// Where the breaker of a request comes from.
@@ -201,6 +213,10 @@ fn plan(
                 client: Arc::clone(client),
                 circuit: circuit.to_owned(),
                 times: metrics.call_times(circuit),
+                llm: client.kind().is_llm().then(|| LlmMetrics {
+                    first_tokens: metrics.first_tokens(circuit),
+                    tokens: metrics.tokens(client.name()),
+                }),
                 source: Source::of(circuit, config, registry),
             }
         })
@@ -219,9 +235,20 @@ fn plan(
         };
         clients(&before.targets) == clients(&targets)
     });
+    let limited = route.token_limit.is_some()
+        || targets.iter().any(|target| target.client.tokens().is_some());
+    let reads_body = by_model || asked_for || limited;
+    let tokens = tokens(route, before);
     let before = before.map(|plan| (&plan.route, &plan.policies));
     let policies = Policies::new(route, counts, before, same_upstreams);
-    Plan { route: route.clone(), targets, reads_body: by_model || asked_for, policies }
+    Plan { route: route.clone(), targets, reads_body, policies, tokens }
+}
+
+/// The limit of a route, which keeps its count over a reload if it is the same.
+fn tokens(route: &Route, before: Option<&Plan>) -> Option<TokenLimit> {
+    let configured = route.token_limit?;
+    let known = before.and_then(|plan| plan.tokens.clone());
+    known.filter(|limit| limit.is(configured)).or_else(|| TokenLimit::new(configured))
 }
 
 impl Plan {
@@ -257,6 +284,13 @@ impl Target {
         match &self.source {
             Source::One { breaker, .. } => breaker.subscribe(),
             Source::Keyed { family, .. } => family.parent().subscribe(),
+        }
+    }
+
+    /// Takes note of how long a stream has taken to bring its first token.
+    pub(crate) fn saw_first_token(&self, after: Duration) {
+        if let Some(llm) = &self.llm {
+            llm.first_tokens.observe(after);
         }
     }
 

@@ -29,6 +29,7 @@ mod http2_upstream;
 mod https;
 mod lifecycle;
 mod limits;
+mod llm_tokens;
 mod matrix;
 mod metrics;
 mod models;

@@ -301,3 +301,51 @@ fn an_order_to_a_keyed_circuit_reaches_every_model() {
         assert_eq!(ask(&gateway, CHAT, chat(model)).header("x-panelboard-fallback"), None);
     }
 }
+
+/// Azure and Gemini have the model in the path, and Ollama some of its own under another name.
+#[test]
+fn a_model_is_found_wherever_an_api_has_it() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&format!(
+        r#"
+        [circuit_breaker.circuits.llm]
+        key = ["model"]
+        [upstreams.any]
+        url = "{0}"
+        kind = "openai"
+        models = {{ "gpt-4o" = "my deployment" }}
+        [[routes]]
+        path = "/mounted"
+        strip_prefix = "/mounted"
+        upstreams = ["any"]
+        circuit = "llm"
+        [[routes]]
+        upstreams = ["any"]
+        circuit = "llm"
+        "#,
+        upstream.url()
+    ));
+    let body = r#"{"messages":[]}"#;
+    for (path, body, circuit, target) in [
+        ("/openai/deployments/small/report", body, "llm/small", "/openai/deployments/small/report"),
+        (
+            "/mounted/openai/deployments/gpt-4o/report?api-version=1",
+            body,
+            "llm/gpt-4o",
+            "/openai/deployments/my%20deployment/report?api-version=1",
+        ),
+        (
+            "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+            body,
+            "llm/gemini-2.5-pro",
+            "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+        ),
+        ("/api/pull", r#"{"name":"llama3.1:8b"}"#, "llm/llama3.1:8b", "/api/pull"),
+        ("/report", r#"{"name":"no model"}"#, "llm/-", "/report"),
+    ] {
+        let reply = ask(&gateway, path, body);
+        assert_eq!(reply.header("x-panelboard-circuit"), Some(circuit), "{path}");
+        assert_eq!(reply.json()["target"], target);
+        assert_eq!(reply.json()["body_crc32"], format!("{:08x}", crc32fast::hash(body.as_bytes())));
+    }
+}

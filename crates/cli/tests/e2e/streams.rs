@@ -260,3 +260,55 @@ fn a_head_alone_is_no_stream_that_stalls() {
         assert_eq!(judged.outcome, "success");
     }
 }
+
+/// Models that think are given the time, whether they say something meanwhile or not.
+#[test]
+fn models_that_think_may_take_longer_to_begin() {
+    let upstream = Upstream::start();
+    let mut gateway_toml = String::new();
+    for (name, models) in [("usual", ""), ("own", "reasoning_models = [\"slow-*\"]")] {
+        write!(
+            gateway_toml,
+            r#"
+            [upstreams.{name}]
+            url = "{}"
+            kind = "openai"
+            first_byte_timeout = "200ms"
+            first_token_timeout = "200ms"
+            reasoning_first_token_timeout = "10s"
+            {models}
+            [[routes]]
+            path = "/{name}"
+            strip_prefix = "/{name}"
+            upstreams = ["{name}"]
+            "#,
+            upstream.url()
+        )
+        .unwrap();
+    }
+    let gateway = Gateway::start(&gateway_toml);
+    upstream.set("slow:600ms");
+    for (name, model, patient) in [
+        ("usual", "gpt-4o", false),
+        ("usual", "o3-mini", true),
+        ("usual", "openai/o3-mini", true),
+        ("usual", "DeepSeek-R1:70b", true),
+        ("usual", "slow-one", false),
+        ("own", "Slow-One", true),
+        ("own", "o3-mini", false),
+    ] {
+        for stream in [true, false] {
+            let body = format!(r#"{{"model":"{model}","stream":{stream}}}"#);
+            let path = format!("/{name}/v1/chat/completions");
+            let (reply, judged) =
+                gateway.judged(name, || Client::of(&gateway).ask(post(&path, &*body)));
+            let whole = reply.header("x-panelboard-fallback").is_none();
+            assert_eq!(whole, patient, "{name} {model} {stream}");
+            assert_eq!(judged.outcome == "success", patient, "{name} {model} {stream}");
+            if !patient {
+                assert_eq!((&*judged.kind, reply.status), ("timeout", 200), "{model} {stream}");
+                gateway.order(name, "reset", "{}");
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod programs;
 #[path = "../e2e/raw.rs"]
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which need more of it")]
 mod raw;
+mod sdks;
 mod smuggling;
 mod sockets;
 #[path = "../e2e/support.rs"]

@@ -94,6 +94,7 @@ fn route(
         bulkhead: policies::bulkhead(keys),
         throttle: policies::throttle(keys, cx),
         cache: policies::cache(keys, cx),
+        token_limit: keys.token_limit.as_ref().and_then(|at| at.value.limit()),
         upstreams,
     }
 }

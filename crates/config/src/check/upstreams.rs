@@ -71,6 +71,7 @@ fn upstream(keys: &UpstreamKeys, cx: &mut Context) -> Option<Upstream> {
             connect: keys.connect_timeout.value,
             first_byte: keys.first_byte_timeout.value,
             first_token: keys.first_token_timeout.value,
+            reasoning_first_token: keys.reasoning_first_token_timeout.value,
             stall: keys.stall_timeout.value,
             total: keys.total_timeout.value,
             tunnel_idle: keys.tunnel_idle_timeout.value,
@@ -81,6 +82,13 @@ fn upstream(keys: &UpstreamKeys, cx: &mut Context) -> Option<Upstream> {
         http2: keys.http2.value,
         tls: keys.tls.as_ref().map_or_else(UpstreamTls::default, |at| tls::upstream(&at.value)),
         auth: auth(keys),
+        reasoning_models: keys
+            .reasoning_models
+            .value
+            .iter()
+            .map(|pattern| pattern.value.to_lowercase())
+            .collect(),
+        token_limit: keys.token_limit.as_ref().and_then(|at| at.value.limit()),
         models: models.iter().map(|pair| (pair.name.clone(), pair.value.value.clone())).collect(),
         probe: probes::build(keys, &keys.url.as_ref()?.value, cx),
     })

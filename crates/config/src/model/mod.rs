@@ -32,7 +32,9 @@ pub use secret::{Secret, SecretError, SecretReader, SecretRef, Secrets};
 pub use tls::{
     CertificateFiles, Http2, Http2Limits, Listener, ListenerTls, TlsVersion, UpstreamTls,
 };
-pub use upstream::{Auth, BaseUrl, OllamaApi, Scheme, Timeouts, Upstream, UpstreamKind};
+pub use upstream::{
+    Auth, BaseUrl, OllamaApi, Scheme, Timeouts, TokenLimit, Upstream, UpstreamKind,
+};
 
 pub(crate) use config::Parts;
 pub(crate) use fallback::built_in_fallbacks;

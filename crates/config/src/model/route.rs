@@ -10,6 +10,7 @@ use super::pattern::{HostPattern, PathPattern};
 use super::policies::{
     Balance, RouteBulkhead, RouteCache, RouteHedge, RouteLimit, RouteRetry, WhenOpen,
 };
+use super::upstream::TokenLimit;
 
 /// Which requests go where. The first route that matches takes the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +59,8 @@ pub struct Route {
     pub throttle: Option<Throttle>,
     /// Keeps good answers for when nothing else is left.
     pub cache: Option<RouteCache>,
+    /// How many tokens requests on it may cost.
+    pub token_limit: Option<TokenLimit>,
 }
 
 /// What to answer when nothing is left.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, Uri};
+use panelboard_core::catalog;
 
 use super::probe::Probe;
 use super::secret::SecretRef;
@@ -38,6 +39,19 @@ pub struct Upstream {
     pub models: BTreeMap<String, String>,
     /// A cheap request that tells whether it works.
     pub probe: Option<Probe>,
+    /// Models that think before they answer, by patterns; see [`Upstream::reasons`].
+    pub reasoning_models: Vec<String>,
+    /// How many tokens requests to it may cost.
+    pub token_limit: Option<TokenLimit>,
+}
+
+/// A limit of tokens.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct TokenLimit {
+    /// How many, of prompts and answers together.
+    pub tokens: u32,
+    /// In how long: a second to a day.
+    pub per: Duration,
 }
 
 /// Where an upstream is: `http` or `https`, a host, a port and perhaps a path.
@@ -89,6 +103,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// To send the first token of a stream.
     pub first_token: Duration,
+    /// The same, and to send the head of an answer, of models that think before.
+    pub reasoning_first_token: Duration,
     /// Between two pieces of a body.
     pub stall: Duration,
     /// In all.
@@ -108,6 +124,16 @@ pub struct Auth {
     pub scheme: Option<String>,
     /// Where it is.
     pub value: SecretRef,
+}
+
+// ===== impl Upstream =====
+
+impl Upstream {
+    /// Whether a model of this name thinks before it answers.
+    pub fn reasons(&self, model: &str) -> bool {
+        let model = model.to_lowercase();
+        self.reasoning_models.iter().any(|pattern| catalog::matches(pattern, &model))
+    }
 }
 
 // ===== impl BaseUrl =====

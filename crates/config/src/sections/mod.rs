@@ -26,7 +26,7 @@ pub(crate) use route::RouteKeys;
 pub(crate) use sequential::SequentialKeys;
 pub(crate) use settings::{MODES, SettingsKeys};
 pub(crate) use tls::{CertificateKeys, Http2Keys, ListenKeys, ListenTlsKeys, UpstreamTlsKeys};
-pub(crate) use upstream::{SecretKeys, UpstreamKeys};
+pub(crate) use upstream::{SecretKeys, TokenLimitKeys, UpstreamKeys};
 
 #[cfg(test)]
 mod tests {

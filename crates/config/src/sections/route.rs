@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::TokenLimitKeys;
 use super::policies::{
     BALANCE, BudgetKeys, BulkheadKeys, CacheKeys, HedgeKeys, LimitKeys, ON_OPEN, OnOpen, RetryKeys,
 };
@@ -82,6 +83,8 @@ keys! {
         throttle: ThrottleKeys = Nested::<ThrottleKeys>::HERE, optional "off";
         /// Keeps good answers, for when nothing else is left. A bare duration is `stale_if_error`.
         cache: Option<CacheKeys> = OrOff(Nested::<CacheKeys>::HERE), optional "off";
+        /// How many tokens requests on it may cost; more are refused with 429.
+        token_limit: TokenLimitKeys = Nested::<TokenLimitKeys>::HERE, optional "none";
     }
     exclusive [upstreams, upstream];
 }

@@ -7,10 +7,10 @@ use http::HeaderName;
 use crate::context::{At, Named};
 use crate::describe::keys;
 use crate::kinds::{
-    Choice, Count, HeaderNameKind, Nested, OrOff, Pairs, SecretKind, Text, Time, UrlKind,
-    VariableName, Word,
+    Choice, Count, HeaderNameKind, List, Nested, OrOff, Pairs, Rules, SecretKind, Text, Time,
+    UrlKind, VariableName, Word,
 };
-use crate::model::{BaseUrl, Http2, OllamaApi, SecretRef, UpstreamKind};
+use crate::model::{BaseUrl, Http2, OllamaApi, SecretRef, TokenLimit, UpstreamKind};
 use crate::sections::UpstreamTlsKeys;
 use crate::sections::probe::ProbeKeys;
 use crate::sections::tls::HTTP2;
@@ -33,6 +33,11 @@ const OLLAMA_APIS: Choice<OllamaApi> = Choice::of(
     ],
 );
 
+const MODELS: Text = Text { what: "a pattern of models", longest: 200, lines: false };
+
+const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
+const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 3_600);
+
 keys! {
     /// Something to send requests to.
     pub(crate) struct UpstreamKeys = "upstream" in "upstreams.NAME" {
@@ -53,6 +58,14 @@ keys! {
         first_byte_timeout: Duration = Time::ANY, default "30s";
         /// How long it may take to send the first token of a stream.
         first_token_timeout: Duration = Time::ANY, default "30s";
+        /// Models that think before they answer, by patterns in which `*` stands for anything and
+        /// `?` for one character; upper and lower case are alike.
+        reasoning_models: Vec<At<String>> = List { item: MODELS, rules: Rules::ANY },
+            default "o1*, o3*, o4*, gpt-5*, */o1*, */o3*, */o4*, */gpt-5*, *thinking*, *reason*, \
+                     *deepseek-r1*, *qwq*, *gpt-oss*, *magistral*";
+        /// How long such a model may take to send the first token of a stream, or the head of its
+        /// answer.
+        reasoning_first_token_timeout: Duration = Time::ANY, default "120s";
         /// How long it may pause within a body.
         stall_timeout: Duration = Time::ANY, default "30s";
         /// How long it may take in all.
@@ -87,8 +100,21 @@ keys! {
         /// A cheap request that tells whether it works, such as a list of models. A bare text is
         /// its `path`.
         probe: Option<ProbeKeys> = OrOff(Nested::<ProbeKeys>::HERE), optional "off";
+        /// How many tokens requests to it may cost; more go to the next upstream.
+        token_limit: TokenLimitKeys = Nested::<TokenLimitKeys>::HERE, optional "none";
     }
     exclusive [api_key, auth];
+}
+
+keys! {
+    /// A limit of tokens. A request is taken for a quarter of its bytes and the tokens it asks for at
+    /// most; when its answer tells what it has cost, that counts.
+    pub(crate) struct TokenLimitKeys = "token_limit" in "upstreams.NAME.token_limit" {
+        /// How many tokens, of prompts and answers together; as many may come at once after a pause.
+        tokens: u32 = Count(1..=1_000_000_000), required;
+        /// In how long.
+        per: Duration = Time(SHORTEST_PERIOD..=LONGEST_PERIOD), default "1m";
+    }
 }
 
 keys! {
@@ -113,4 +139,11 @@ keys! {
             optional "none";
     }
     exclusive [env, file];
+}
+
+impl TokenLimitKeys {
+    /// The limit, if it is readable.
+    pub(crate) fn limit(&self) -> Option<TokenLimit> {
+        Some(TokenLimit { tokens: self.tokens.as_ref()?.value, per: self.per.value })
+    }
 }

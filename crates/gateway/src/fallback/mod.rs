@@ -34,6 +34,8 @@ pub(crate) enum Why {
     Refused(Reason),
     /// The circuit refused, for a quota is used up.
     QuotaUsedUp,
+    /// So many tokens as are allowed have been used.
+    TokenLimit,
     /// The last upstream failed.
     Failed(Observed),
 }
@@ -72,6 +74,7 @@ impl Cause {
             Why::Refused(Reason::Throttled) => "throttled",
             Why::Refused(Reason::Dependency) => "dependency",
             Why::Refused(_) => "refused",
+            Why::TokenLimit => "token_limit",
             Why::Failed(Observed::ConnectFailed | Observed::ConnectTimeout) => "unreachable",
             Why::Failed(
                 Observed::FirstByteTimeout | Observed::TotalTimeout | Observed::OutOfTime,
@@ -100,6 +103,9 @@ impl Cause {
             }
             Why::QuotaUsedUp => {
                 format!("The upstream behind circuit `{circuit}` said that its quota is used up.")
+            }
+            Why::TokenLimit => {
+                format!("As many tokens as are allowed for `{circuit}` have been used.")
             }
             Why::Refused(Reason::Ramping) => {
                 format!(
@@ -188,11 +194,14 @@ pub(crate) fn friendly(
 
 /// An error in the API's own shape.
 pub(crate) fn error(cause: &Cause, wanted: Wanted<'_>) -> Response<Bytes> {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let (status, title) = match cause.why {
+        Why::TokenLimit => (StatusCode::TOO_MANY_REQUESTS, "Too many tokens"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "Service is unavailable"),
+    };
     let response = match shape::error(cause, wanted) {
         Some(body) => reply(status, "application/json", &body),
         None => {
-            let body = problem(cause, status, "Service is unavailable");
+            let body = problem(cause, status, title);
             reply(status, "application/problem+json", &body)
         }
     };

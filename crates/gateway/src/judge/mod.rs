@@ -13,6 +13,7 @@ use http::StatusCode;
 pub(crate) use panelboard::classify::{retry_after, retry_hint};
 use panelboard::{Kind, Outcome};
 
+pub(crate) use reader::{Reader, Usage};
 pub(crate) use stream::{StreamEnd, StreamJudge};
 pub use table::classification_markdown;
 
@@ -138,6 +139,12 @@ impl Observed {
             Observed::Answered(status, _) | Observed::QuotaUsedUp(status, _) => Some(status),
             _ => None,
         }
+    }
+
+    /// Whether the upstream may have been at work all the same.
+    pub(crate) fn may_have_cost(self) -> bool {
+        !matches!(self, Observed::ConnectFailed | Observed::ConnectTimeout)
+            && self.status().is_none()
     }
 
     /// Short words for the last errors, without anything from the request or the answer.

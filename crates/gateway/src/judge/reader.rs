@@ -41,10 +41,20 @@ pub(crate) struct Facts {
     pub(crate) ended: bool,
     /// It only keeps the stream alive.
     pub(crate) ping: bool,
-    /// There was a choice, in the way of chat completions,
-    pub(crate) chose: bool,
-    /// and one of them came to its end.
-    pub(crate) finished: bool,
+    /// How far the choices have come, in the way of chat completions.
+    pub(crate) choices: Choices,
+}
+
+/// How far the choices of an answer have come.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) enum Choices {
+    /// There are none.
+    #[default]
+    None,
+    /// None has come to its end.
+    Begun,
+    /// One has said why it ended.
+    Finished,
 }
 
 /// What an answer has cost, as far as it says.
@@ -160,17 +170,21 @@ impl Reader {
             // Of the answer itself, or of the message or response that an event is about.
             (b"usage", 1 | 2) if object => self.counts = Some(self.depth + 1),
             (b"error", 1) => self.facts.error = true,
-            (b"delta" | b"message", 3) => self.facts.chose = true,
+            (b"delta" | b"message", 3) => self.choose(Choices::Begun),
             _ => {}
         }
+    }
+
+    fn choose(&mut self, choices: Choices) {
+        self.facts.choices = self.facts.choices.max(choices);
     }
 
     fn end_text(&mut self) {
         let Some(key) = self.key.take() else { return };
         match (key.text(), self.depth) {
             (b"error", 1) => self.facts.error = true,
-            (b"finish_reason", 3) => (self.facts.chose, self.facts.finished) = (true, true),
-            (b"text", 3) => self.facts.chose = true,
+            (b"finish_reason", 3) => self.choose(Choices::Finished),
+            (b"text", 3) => self.choose(Choices::Begun),
             (b"type", 1) => match self.word.text() {
                 b"error" | b"response.failed" => self.facts.error = true,
                 b"ping" => self.facts.ping = true,
@@ -182,6 +196,9 @@ impl Reader {
 
     fn end_bare(&mut self) {
         let Some(key) = self.key.take() else { return };
+        if (key.text(), self.depth) == (b"finish_reason", 3) {
+            return self.choose(Choices::Begun);
+        }
         let number = || std::str::from_utf8(self.word.text()).ok()?.parse::<u64>().ok();
         let most = |known: &mut Option<u64>, number: Option<u64>| *known = (*known).max(number);
         let usage = &mut self.usage;
@@ -189,7 +206,6 @@ impl Reader {
             (b"done", 1) => self.facts.ended |= self.word.text() == b"true",
             (b"prompt_eval_count", 1) => most(&mut usage.input, number()),
             (b"eval_count", 1) => most(&mut usage.output, number()),
-            (b"finish_reason", 3) => self.facts.chose = true,
             // What is told again while a stream goes on only grows.
             (b"prompt_tokens" | b"input_tokens", depth) if self.counts == Some(depth) => {
                 most(&mut usage.input, number());
@@ -202,6 +218,17 @@ impl Reader {
             }
             _ => {}
         }
+    }
+}
+
+// ===== impl Usage =====
+
+impl Usage {
+    /// All tokens, if any are known.
+    pub(crate) fn cost(self) -> Option<u64> {
+        let Usage { input, output, .. } = self;
+        input.or(output)?;
+        Some(input.unwrap_or(0).saturating_add(output.unwrap_or(0)))
     }
 }
 
@@ -321,16 +348,13 @@ mod tests {
 
     #[test]
     fn a_choice_has_come_to_its_end_with_its_reason() {
-        let facts = |document: &str| {
-            let (Facts { chose, finished, .. }, _) = read(&[document]);
-            (chose, finished)
-        };
+        let facts = |document: &str| read(&[document]).0.choices;
         let chunk = |reason| {
             format!(r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":{reason}}}]}}"#)
         };
-        assert_eq!(facts(&chunk("null")), (true, false));
-        assert_eq!(facts(&chunk("\"stop\"")), (true, true));
-        assert_eq!(facts(r#"{"choices":[{"text":"a"}]}"#), (true, false));
-        assert_eq!(facts(r#"{"choices":[],"usage":{}}"#), (false, false));
+        assert_eq!(facts(&chunk("null")), Choices::Begun);
+        assert_eq!(facts(&chunk("\"stop\"")), Choices::Finished);
+        assert_eq!(facts(r#"{"choices":[{"text":"a"}]}"#), Choices::Begun);
+        assert_eq!(facts(r#"{"choices":[],"usage":{}}"#), Choices::None);
     }
 }

@@ -5,7 +5,7 @@
 
 use panelboard_config::UpstreamKind;
 
-use super::reader::{Reader, Usage};
+use super::reader::{Choices, Reader, Usage};
 
 /// Of a line no more than this is kept: the name of an event, or an end marker.
 const LINE: usize = 64;
@@ -234,7 +234,7 @@ impl StreamJudge {
         } else if facts.ended {
             self.mark(StreamEnd::Marked);
         } else if self.dialect == Dialect::OpenAi && value == b"[DONE]" {
-            let cut = facts.chose && !facts.finished;
+            let cut = facts.choices == Choices::Begun;
             self.mark(if cut { StreamEnd::Unreasoned } else { StreamEnd::Marked });
         }
         self.dialect != Dialect::Anthropic || self.event != Event::Ping && !facts.ping

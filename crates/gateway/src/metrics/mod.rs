@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     durations: Family<CircuitLabel, Histogram, fn() -> Histogram>,
     routes: Arc<Routes>,
     probes: Probes,
+    first_tokens: Family<CircuitLabel, Histogram, fn() -> Histogram>,
+    tokens: Family<TokenLabels, Counter>,
     reload_successful: Gauge<i64>,
     reloaded_at: Gauge<f64, AtomicU64>,
 }
@@ -96,6 +98,26 @@ impl Drop for OpenTunnel {
     }
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct TokenLabels {
+    upstream: String,
+    direction: &'static str,
+}
+
+/// The tokens that one upstream has taken and given.
+#[derive(Clone)]
+pub(crate) struct TokenCounts {
+    input: Counter,
+    output: Counter,
+}
+
+impl TokenCounts {
+    pub(crate) fn add(&self, input: Option<u64>, output: Option<u64>) {
+        self.input.inc_by(input.unwrap_or(0));
+        self.output.inc_by(output.unwrap_or(0));
+    }
+}
+
 /// How long the calls of one circuit took.
 #[derive(Clone)]
 pub(crate) struct CallTimes(Arc<Histogram>);
@@ -117,6 +139,9 @@ impl Metrics {
             Family::new_with_constructor(|| Histogram::new(BOUNDS));
         let routes = Routes::register(&mut registry);
         let probes = probes::register(&mut registry);
+        let first_tokens: Family<_, _, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BOUNDS));
+        let tokens = Family::default();
         let reload_successful = Gauge::default();
         let reloaded_at = Gauge::default();
         registry.register(
@@ -145,6 +170,16 @@ impl Metrics {
             Family::clone(&durations),
         );
         registry.register(
+            "gateway_first_token_seconds",
+            "How long streams of LLM upstreams took to bring their first token",
+            Family::clone(&first_tokens),
+        );
+        registry.register(
+            "gateway_tokens",
+            "Tokens of prompts (input) and answers (output), as LLM upstreams tell them",
+            Family::clone(&tokens),
+        );
+        registry.register(
             "config_last_reload_successful",
             "Whether the last attempt to load the configuration succeeded",
             Gauge::clone(&reload_successful),
@@ -169,6 +204,8 @@ impl Metrics {
             durations,
             routes,
             probes,
+            first_tokens,
+            tokens,
             reload_successful,
             reloaded_at,
         }
@@ -189,9 +226,24 @@ impl Metrics {
         ProbeCounts::new(upstream, &self.probes)
     }
 
+    pub(crate) fn first_tokens(&self, circuit: &str) -> CallTimes {
+        let label = CircuitLabel { circuit: circuit.to_owned() };
+        CallTimes(Arc::new(self.first_tokens.get_or_create_owned(&label)))
+    }
+
+    pub(crate) fn tokens(&self, upstream: &str) -> TokenCounts {
+        let count = |direction| {
+            let upstream = upstream.to_owned();
+            self.tokens.get_or_create_owned(&TokenLabels { upstream, direction })
+        };
+        TokenCounts { input: count("input"), output: count("output") }
+    }
+
     /// A circuit is no longer configured. Calls under way still have theirs to observe with.
     pub(crate) fn forget(&self, circuit: &str) {
-        self.durations.remove(&CircuitLabel { circuit: circuit.to_owned() });
+        let label = CircuitLabel { circuit: circuit.to_owned() };
+        self.durations.remove(&label);
+        self.first_tokens.remove(&label);
     }
 
     pub(crate) fn count_request(&self, route: &str, status: StatusCode) {

@@ -1,13 +1,13 @@
 //! How an attempt gets past the circuit of its upstream.
 
-use std::time::Duration;
-
 use http::HeaderValue;
 use panelboard::policy::bulkhead::BulkheadPermit;
 use panelboard::{CircuitBreaker, OwnedPermit, Rejected};
 
 use super::attempt::{Exchange, Turn};
+use super::patience::lease;
 use super::speech::Translation;
+use super::tokens::Bill;
 use crate::runtime::Target;
 
 /// Which circuit an attempt was made under.
@@ -41,12 +41,13 @@ pub(crate) struct Admitted<'a> {
     pub(super) permit: Option<OwnedPermit>,
     /// In the route's bulkhead, where it has one.
     pub(super) place: Option<BulkheadPermit>,
+    pub(super) bill: Bill<'a>,
 }
 
 /// Why a request cannot be sent to an upstream now.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum NotNow {
-    /// Its circuit refuses, or the request cannot be put in its words.
+    /// Its circuit refuses, or its limit of tokens, or the request cannot be put in its words.
     Refused,
     /// The route's bulkhead is full.
     Full,
@@ -69,31 +70,29 @@ pub(crate) fn admitted_now<'a>(
         .speech
         .translated(exchange.head, exchange.upload, &target.client)
         .map_err(|_| NotNow::Refused)?;
+    let bill = Bill::open(exchange, target).map_err(|_| NotNow::Refused)?;
     let place = match &exchange.plan.policies.bulkhead {
         Some(bulkhead) => Some(bulkhead.try_enter().map_err(|_| NotNow::Full)?),
         None => None,
     };
     let circuit = Circuit::of(exchange, target);
-    let permit = permit(&circuit, target, Admission::Asked).map_err(|_| NotNow::Refused)?;
+    let permit =
+        permit(&circuit, exchange, target, Admission::Asked).map_err(|_| NotNow::Refused)?;
     let way = Way { exchange, target, turn, translation };
-    Ok(Admitted { way, circuit, permit, place })
+    Ok(Admitted { way, circuit, permit, place, bill })
 }
 
 /// Asks the circuit, if it is to be asked.
 pub(super) fn permit(
     circuit: &Circuit,
+    exchange: &Exchange<'_>,
     target: &Target,
     admission: Admission,
 ) -> Result<Option<OwnedPermit>, Rejected> {
     match admission {
         Admission::Bystander => Ok(None),
-        Admission::Asked => circuit.breaker.try_acquire_owned(Some(lease(target))).map(Some),
+        Admission::Asked => {
+            circuit.breaker.try_acquire_owned(Some(lease(exchange, target))).map(Some)
+        }
     }
-}
-
-/// How long a probe may hold its slot without a sign of progress.
-pub(super) fn lease(target: &Target) -> Duration {
-    let timeouts = target.client.timeouts();
-    let quiet = timeouts.connect + timeouts.first_byte.max(timeouts.first_token) + timeouts.stall;
-    timeouts.total.unwrap_or(quiet).min(quiet) + Duration::from_secs(2)
 }

@@ -11,9 +11,11 @@ use panelboard::policy::bulkhead::BulkheadPermit;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use super::cut::AnswerError;
 use super::guard::Guard;
 use super::headers::keep_trailers;
 use crate::judge::{Observed, StreamEnd, StreamJudge};
+use crate::llm::Meter;
 use crate::llm::translate::Translator;
 use crate::policies::UnderWay;
 use crate::policies::cache::Recording;
@@ -60,6 +62,8 @@ struct Watch {
     translator: Option<Box<Translator>>,
     /// What is written down of it, to be kept.
     recording: Option<Box<Recording>>,
+    /// What it costs, if that matters.
+    meter: Option<Meter>,
     /// How long the upstream may be silent.
     stall: Duration,
     /// When it must be through.
@@ -97,10 +101,6 @@ pub(crate) struct Bounds {
 
 /// What a poll of the body gives.
 type Passed = Poll<Option<Result<Frame<Bytes>, AnswerError>>>;
-
-/// The upstream failed in the middle of its answer, so the client's connection ends abnormally.
-#[derive(Debug)]
-pub(crate) struct AnswerError(Observed);
 
 impl Answer {
     pub(crate) fn new(
@@ -144,6 +144,7 @@ impl Answer {
             stream,
             translator,
             recording: None,
+            meter: None,
             stall: bounds.stall,
             until: bounds.until,
             overdue: bounds.overdue,
@@ -181,6 +182,12 @@ impl Answer {
     pub(crate) fn keep(&mut self, kept: Kept) {
         self.kept = kept;
     }
+
+    /// The same, and what it costs is told to this.
+    pub(crate) fn metered(mut self, meter: Meter) -> Answer {
+        self.watch.meter = Some(meter);
+        self
+    }
 }
 
 impl Body for Answer {
@@ -194,7 +201,7 @@ impl Body for Answer {
             State::Failing(observed) => return this.watch.flush(observed, cx),
             State::Ending(observed) => {
                 this.watch.state = State::Done;
-                return Poll::Ready(Some(Err(AnswerError(observed))));
+                return Poll::Ready(Some(Err(AnswerError::new(observed))));
             }
             State::Done => return Poll::Ready(this.first.take().map(Ok)),
         }
@@ -314,6 +321,9 @@ impl Watch {
             && !recording.add(data)
         {
             self.recording = None;
+        }
+        if let (Some(meter), Some(data)) = (&mut self.meter, frame.data_ref()) {
+            meter.feed(data);
         }
         let data = match (&mut self.stream, frame.data_ref()) {
             (Some(stream), Some(data)) => stream.feed(data).data,
@@ -489,22 +499,16 @@ impl Watch {
     }
 }
 
+/// Whatever became of it: passed on, cut, or the client has gone.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.finish(self.stream.as_ref().map(StreamJudge::usage));
+        }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the timer's own clock, as it must be")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
-
-impl AnswerError {
-    /// What the upstream did.
-    pub(crate) fn observed(&self) -> Observed {
-        self.0
-    }
-}
-
-impl std::fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the upstream failed: {}", self.0.words())
-    }
-}
-
-impl std::error::Error for AnswerError {}

@@ -3,45 +3,41 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use http::response::Parts as ResponseHead;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use panelboard::policy::bulkhead::{BulkheadFull, BulkheadPermit};
-use panelboard::{Outcome, Rejected};
+use panelboard::{Outcome, OwnedPermit, Rejected};
 use panelboard_config::Balance;
 use tokio::time::Instant;
 
-use super::admit::{Admission, Admitted, Circuit, Way, lease, permit};
-use super::answer::{Answer, Bounds, Kept, now};
+use super::admit::{Admission, Admitted, Circuit, Way, permit};
+use super::answer::{Answer, Bounds, Kept};
 use super::guard::Guard;
 use super::headers;
 use super::model::{self, Asked};
+use super::opening::{begin, error_body, has_body};
 use super::origin::Origin;
+use super::patience::{bounds, first_byte, first_token, lease};
 use super::speech::{Speech, Translation};
+use super::tokens::Bill;
 use super::translated;
 use super::upgrade::Upgrade;
 use super::upload::{Upload, UploadBody, UploadFault};
 use super::via::Pseudonym;
 use crate::fallback::shape;
 use crate::judge::{Observed, StreamJudge, retry_after, retry_hint};
-use crate::llm::{self, translate::Foreign};
+use crate::llm::{self, Room, translate::Foreign};
 use crate::policies::UnderWay;
 use crate::runtime::{Plan, Target};
 use crate::upstream::{SendError, Unseen};
-
-/// How much of a stream is held back while only comments come, before it is passed on after all.
-pub(super) const HELD_BACK: usize = 64 * 1024;
-
-/// How long an error's body is waited for to find out what it means.
-const ERROR_WAIT: Duration = Duration::from_secs(2);
 
 /// What the attempts of one exchange have in common.
 pub(crate) struct Exchange<'a> {
@@ -57,6 +53,10 @@ pub(crate) struct Exchange<'a> {
     /// The protocol that the client wants to go on in.
     pub(crate) upgrade: Option<&'a Upgrade>,
     pub(crate) deadline: Option<Instant>,
+    /// What the request may cost in tokens.
+    pub(crate) estimate: Option<u64>,
+    /// Room for that in the limit of the route.
+    pub(crate) room: Option<Room>,
 }
 
 /// An upstream's place among those of an exchange.
@@ -80,6 +80,8 @@ pub(crate) enum Attempt {
     Failed { observed: Observed, answer: Option<Response<Answer>> },
     /// The circuit refused.
     Refused(Rejected),
+    /// There are no tokens left for this upstream, for so long.
+    Limited(Duration),
     /// The route's bulkhead is full.
     Full,
     /// It cannot be asked in its own API's words. It was not asked, and its circuit knows nothing.
@@ -112,14 +114,18 @@ pub(crate) async fn attempt(
             Ok(translation) => translation,
             Err(foreign) => return (circuit, Attempt::Foreign(foreign)),
         };
+    let bill = match Bill::open(exchange, target) {
+        Ok(bill) => bill,
+        Err(wait) => return (circuit, Attempt::Limited(wait)),
+    };
     let Ok((place, waited)) = exchange.enter().await else {
         return (circuit, Attempt::Full);
     };
     let turn = Turn { unshared: turn.unshared && !waited, ..turn };
-    match permit(&circuit, target, admission) {
+    match permit(&circuit, exchange, target, admission) {
         Ok(permit) => {
             let way = Way { exchange, target, turn, translation };
-            send(Admitted { way, circuit, permit, place }).await
+            send(Admitted { way, circuit, permit, place, bill }).await
         }
         Err(rejected) => (circuit, Attempt::Refused(rejected)),
     }
@@ -127,16 +133,27 @@ pub(crate) async fn attempt(
 
 /// Sends the request, and waits until it is clear whether the answer is one.
 pub(crate) async fn send(admitted: Admitted<'_>) -> (Circuit, Attempt) {
-    let Admitted { way, circuit, permit, place } = admitted;
+    let Admitted { way, circuit, permit, place, bill } = admitted;
+    let outcome = guarded(way, permit, place, &bill).await;
+    (circuit, bill.charge(outcome))
+}
+
+/// The attempt as far as it goes under the circuit.
+async fn guarded(
+    way: Way<'_>,
+    permit: Option<OwnedPermit>,
+    place: Option<BulkheadPermit>,
+    bill: &Bill<'_>,
+) -> Attempt {
     let Way { exchange, target, turn, ref translation } = way;
-    let (translation, lease) = (translation.as_ref(), lease(target));
+    let (translation, lease) = (translation.as_ref(), lease(exchange, target));
     let kept = Kept { place, under_way: exchange.under_way(target) };
     let trace = exchange.origin.trace(&exchange.head.headers);
     let mut guard = Guard::new(permit, lease, trace.clone(), target.times.clone())
         .with_last_words(shape::last_words(target.client.kind(), exchange.head.uri.path()));
     let Ok(request) = request(exchange, target, turn, translation) else {
         // The target makes no URI: the client's affair, not the upstream's.
-        return (circuit, Attempt::Upload(UploadFault::Client));
+        return Attempt::Upload(UploadFault::Client);
     };
     // The circuit's timeout is for answers that come in one piece. A stream is as long as it is: what
     // bounds it is the wait for its first token, and for the next ones.
@@ -153,21 +170,20 @@ pub(crate) async fn send(admitted: Admitted<'_>) -> (Circuit, Attempt) {
             let (head, _) = response.into_parts();
             // Judged now: what follows may last for days.
             guard.complete();
-            (circuit, Attempt::Switched(Box::new(Switched { head, upstream, trace, kept })))
+            Attempt::Switched(Box::new(Switched { head, upstream, trace, kept }))
         }
         Ok(response) => {
             let asked = (translation, of_whole, of_stream);
-            let attempt = body(response, guard, exchange, target, asked).await;
-            (circuit, attempt.keeping(kept))
+            body(response, guard, exchange, target, asked, bill).await.keeping(kept)
         }
         Err(SendError { observed, cause, .. }) => match exchange.upload.fault() {
             Some(fault) => {
                 guard.settle(Observed::ClientGone);
-                (circuit, Attempt::Upload(fault))
+                Attempt::Upload(fault)
             }
             None => {
                 guard.settle_because(observed, cause.as_deref());
-                (circuit, Attempt::Failed { observed, answer: None })
+                Attempt::Failed { observed, answer: None }
             }
         },
     }
@@ -201,28 +217,6 @@ impl Attempt {
             answer.body_mut().keep(kept);
         }
         self
-    }
-}
-
-/// What bounds the answer: the upstream's total timeout, the route's deadline, and the circuit's own
-/// timeout if that applies.
-fn bounds(
-    exchange: &Exchange<'_>,
-    target: &Target,
-    turn: Turn,
-    timeout: Option<Instant>,
-) -> Bounds {
-    let timeouts = target.client.timeouts();
-    let total = timeouts.total.and_then(|total| now().checked_add(total));
-    let until = [total, exchange.deadline, timeout].into_iter().flatten().min();
-    Bounds {
-        stall: timeouts.stall,
-        until,
-        overdue: match exchange.deadline {
-            // What is left of a deadline after others is not enough to judge by.
-            Some(deadline) if until == Some(deadline) && !turn.unshared => Observed::OutOfTime,
-            _ => Observed::TotalTimeout,
-        },
     }
 }
 
@@ -270,8 +264,11 @@ fn request(
     }
     let mut request = Request::new(body);
     *request.method_mut() = exchange.head.method.clone();
-    *request.uri_mut() =
-        client.uri(translation.map_or(exchange.target, |translation| translation.path))?;
+    *request.uri_mut() = match (translation, in_path(exchange, target)) {
+        (Some(translation), _) => client.uri(translation.path)?,
+        (None, Some(renamed)) => client.uri(&renamed)?,
+        (None, None) => client.uri(exchange.target)?,
+    };
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = map;
     Ok(request)
@@ -280,8 +277,18 @@ fn request(
 /// The body with the model's name as it is at this upstream, if that is another.
 fn renamed(exchange: &Exchange<'_>, target: &Target) -> Option<Bytes> {
     let Upload::Whole(body) = exchange.upload else { return None };
+    if exchange.asked.in_path.is_some() {
+        return None;
+    }
     let name = target.client.model(exchange.asked.model.as_deref()?)?;
     Some(model::renamed(body, &exchange.asked.place, name))
+}
+
+/// The path with the model's name as it is at this upstream, if that is another.
+fn in_path(exchange: &Exchange<'_>, target: &Target) -> Option<String> {
+    let place = exchange.asked.in_path.as_ref()?;
+    let name = target.client.model(exchange.asked.model.as_deref()?)?;
+    Some(llm::renamed(exchange.target, place, name))
 }
 
 /// Sends the request, and once more if the upstream need not have seen it.
@@ -325,7 +332,6 @@ async fn head(
     before: Unseen,
     bounds: Bounds,
 ) -> Result<Response<Incoming>, SendError> {
-    let timeouts = target.client.timeouts();
     let send = async {
         match (exchange.upgrade, before) {
             (Some(upgrade), _) => target.client.send_to_upgrade(request, upgrade).await,
@@ -337,7 +343,7 @@ async fn head(
     tokio::select! {
         biased;
         answer = send => answer,
-        () = exchange.upload.upstream_silent(timeouts.first_byte) => {
+        () = exchange.upload.upstream_silent(first_byte(exchange, target)) => {
             Err(Observed::FirstByteTimeout.into())
         }
         () = reached(bounds.until) => Err(bounds.overdue.into()),
@@ -358,6 +364,7 @@ async fn body(
     exchange: &Exchange<'_>,
     target: &Target,
     (translation, of_whole, of_stream): (Option<&Translation>, Bounds, Bounds),
+    bill: &Bill<'_>,
 ) -> Attempt {
     let (parts, mut incoming) = response.into_parts();
     let hint = retry_hint(parts.status.as_u16(), &parts.headers, wall_now);
@@ -400,7 +407,9 @@ async fn body(
             return Attempt::Answered(answer);
         }
         let bounds = if translation.stream { of_stream } else { of_whole };
-        return translated::answer(parts, incoming, guard, target, translation, bounds).await;
+        let patience = first_token(exchange, target);
+        let asked = (translation, bounds, patience);
+        return translated::answer(parts, incoming, guard, target, asked, bill).await;
     }
     let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     // What has no body says what its body would be, and what is compressed cannot be read.
@@ -415,10 +424,8 @@ async fn body(
     let first = async {
         tokio::select! {
             biased;
-            first = first_token(&mut incoming, &mut stream) => first,
-            () = tokio::time::sleep(target.client.timeouts().first_token) => {
-                Err(Observed::NoFirstToken)
-            }
+            first = begin(&mut incoming, &mut stream) => first,
+            () = tokio::time::sleep(first_token(exchange, target)) => Err(Observed::NoFirstToken),
             () = reached(bounds.until) => Err(bounds.overdue),
         }
     };
@@ -440,54 +447,9 @@ async fn body(
         let answer = Answer::new(incoming, frame, None, stream, bounds);
         return Attempt::Failed { observed, answer: Some(Response::from_parts(parts, answer)) };
     }
+    target.saw_first_token(guard.elapsed());
     let answer = Answer::new(incoming, frame, Some(guard), stream, bounds);
     Attempt::Answered(Response::from_parts(parts, answer))
-}
-
-fn has_body(method: &Method, status: StatusCode) -> bool {
-    method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-/// Reads an error's body, as far as it comes soon and is short; `None` if it breaks off.
-async fn error_body(incoming: &mut Incoming) -> Option<Bytes> {
-    let mut read = BytesMut::new();
-    let whole = async {
-        while read.len() <= llm::LONGEST_ERROR {
-            match incoming.frame().await {
-                Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                Some(Err(_)) => return false,
-                None => break,
-            }
-        }
-        true
-    };
-    // What has not come by then is passed on as it comes.
-    match tokio::time::timeout(ERROR_WAIT, whole).await {
-        Ok(false) => None,
-        Ok(true) | Err(_) => Some(read.freeze()),
-    }
-}
-
-/// Reads until there is more than comments, or to the end of a stream that need not have any.
-async fn first_token(incoming: &mut Incoming, stream: &mut StreamJudge) -> Result<Bytes, Observed> {
-    let mut held = BytesMut::new();
-    while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|_| Observed::BodyCut)?;
-        if let Ok(data) = frame.into_data() {
-            let progress = stream.feed(&data);
-            if progress.data && held.is_empty() {
-                return Ok(data);
-            }
-            held.extend_from_slice(&data);
-            if progress.data || held.len() > HELD_BACK {
-                return Ok(held.freeze());
-            }
-        }
-    }
-    match stream.needs_marker() {
-        true => Err(Observed::StreamUnfinished),
-        false => Ok(held.freeze()),
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a date in a header is by the wall clock")]

@@ -44,11 +44,14 @@ pub(super) async fn read(
     let limit = runtime.config.gateway().model_body_limit as u64;
     let limit = most.map_or(limit, |most| most.min(limit));
     let whole = model::read(body, limit).await.map_err(bad_body)?;
-    let asked = model::asked(&whole, look).map_err(bad_body)?;
+    let mut asked = model::asked(&whole, look).map_err(bad_body)?;
+    if asked.model.is_none() && head.uri.path().contains("/api/") {
+        asked = model::by_name(asked, &whole).map_err(bad_body)?;
+    }
     Ok((Upload::Whole(whole), asked))
 }
 
-fn bad_body(bad: BadBody) -> Response<Bytes> {
+pub(super) fn bad_body(bad: BadBody) -> Response<Bytes> {
     match bad {
         BadBody::TooLarge { limit } => too_large(limit),
         BadBody::Cut => cut_short(),

@@ -117,6 +117,11 @@ impl Guard {
         permit.record_with(observed.verdict().outcome, &detail);
     }
 
+    /// How long ago the attempt began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// The answer is getting somewhere.
     pub(crate) fn renew(&self) {
         if let Some(permit) = &self.permit {

@@ -1,5 +1,5 @@
-//! Which model a request names, read from its body without changing a byte of it; and the one change
-//! that configuration can ask for, another name for the model.
+//! Which model a request names, read from its path, or from its body without changing a byte of it;
+//! and the one change that configuration can ask for, another name for the model.
 
 use std::ops::Range;
 
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::paced::Paced;
+use crate::llm;
 
 /// A model's name is used as part of a circuit's name; longer ones are nobody's.
 const LONGEST: usize = 200;
@@ -16,12 +17,16 @@ const LONGEST: usize = 200;
 /// What a request asks for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Asked {
-    /// The model, if the body is JSON that names one.
+    /// The model, if the path names one, or the body is JSON that does.
     pub(crate) model: Option<String>,
     /// Where its name stands in the body, quotes included.
     pub(crate) place: Range<usize>,
-    /// Whether the answer is to be a stream, if the body says so or not.
+    /// Where its name stands in the path, if it is that.
+    pub(crate) in_path: Option<Range<usize>>,
+    /// Whether the answer is to be a stream, if the request says so or not.
     pub(crate) stream: Option<bool>,
+    /// How many tokens the answer may have.
+    pub(crate) max_tokens: Option<u64>,
 }
 
 /// Whether to look for a model in a body.
@@ -91,7 +96,24 @@ pub(crate) fn asked(body: &[u8], look: Look) -> Result<Asked, BadBody> {
     struct Wanted<'a> {
         #[serde(borrow)]
         model: Option<&'a RawValue>,
-        stream: Option<serde_json::Value>,
+        #[serde(borrow)]
+        stream: Option<&'a RawValue>,
+        // In each API's own words.
+        #[serde(borrow)]
+        max_tokens: Option<&'a RawValue>,
+        #[serde(borrow)]
+        max_completion_tokens: Option<&'a RawValue>,
+        #[serde(borrow)]
+        max_output_tokens: Option<&'a RawValue>,
+        #[serde(borrow)]
+        options: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Options {
+        num_predict: Option<u64>,
+    }
+    fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+        serde_json::from_str(raw?.get()).ok()
     }
     if body.is_empty() {
         return Ok(Asked::default());
@@ -103,17 +125,52 @@ pub(crate) fn asked(body: &[u8], look: Look) -> Result<Asked, BadBody> {
         }
         Err(_) => return Ok(Asked::default()),
     };
-    let stream = wanted.stream.and_then(|stream| stream.as_bool());
+    let stream = read(wanted.stream);
+    let most = [wanted.max_tokens, wanted.max_completion_tokens, wanted.max_output_tokens];
+    let options = || read::<Options>(wanted.options)?.num_predict;
+    let max_tokens = most.into_iter().find_map(read).or_else(options);
     let Some(raw) = wanted.model else {
-        return Ok(Asked { stream, ..Asked::default() });
+        return Ok(Asked { stream, max_tokens, ..Asked::default() });
     };
     let Ok(model) = serde_json::from_str::<String>(raw.get()) else {
         return Err(BadBody::Unreadable("`model` must be a string".into()));
     };
-    // What was borrowed from the body stands in it.
+    let (model, place) = (Some(checked(model)?), place(body, raw));
+    Ok(Asked { model, place, in_path: None, stream, max_tokens })
+}
+
+/// Where something stands in the body it was borrowed from.
+fn place(body: &[u8], raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr().addr() - body.as_ptr().addr();
-    let place = start..start + raw.get().len();
-    Ok(Asked { model: Some(checked(model)?), place, stream })
+    start..start + raw.get().len()
+}
+
+/// The model under the name that some calls of Ollama's API have it by.
+pub(crate) fn by_name(asked: Asked, body: &[u8]) -> Result<Asked, BadBody> {
+    #[derive(Deserialize)]
+    struct Wanted<'a> {
+        #[serde(borrow)]
+        name: Option<&'a RawValue>,
+    }
+    let raw = serde_json::from_slice(body).ok().and_then(|Wanted { name }| name);
+    let name = raw.and_then(|raw| Some((serde_json::from_str(raw.get()).ok()?, place(body, raw))));
+    match name {
+        Some((model, place)) if asked.model.is_none() => {
+            Ok(Asked { model: Some(checked(model)?), place, ..asked })
+        }
+        _ => Ok(asked),
+    }
+}
+
+/// The model that the path names, if it does; then that counts.
+pub(crate) fn by_path(asked: Asked, target: &str) -> Result<Asked, BadBody> {
+    let Some(found) = llm::in_path(target) else { return Ok(asked) };
+    Ok(Asked {
+        model: Some(checked(target[found.place.clone()].to_owned())?),
+        in_path: Some(found.place),
+        stream: found.stream.or(asked.stream),
+        ..asked
+    })
 }
 
 /// The body with another name in the place of the model's, and no other byte changed.
@@ -166,6 +223,39 @@ mod tests {
         let expected =
             b"{ \"a\":\t[1.0, \"model\"],\n\"model\" : \"a \\\"b\\\"\" ,\"b\":\"\xc3\xa9\"}";
         assert_eq!(&renamed[..], expected);
+    }
+
+    #[test]
+    fn a_model_in_the_path_counts_and_ollamas_may_be_a_name() {
+        let body = br#"{"name":"llama3.1:8b","stream":true}"#;
+        let found = asked(body, Look::MustBeJson).unwrap();
+        assert_eq!(found.model, None);
+        let named = by_name(found.clone(), body).unwrap();
+        assert_eq!(named.model.as_deref(), Some("llama3.1:8b"));
+        assert_eq!(&body[named.place.clone()], br#""llama3.1:8b""#);
+        let target = "/openai/deployments/gpt-4o/chat/completions";
+        let found = by_path(named, target).unwrap();
+        assert_eq!(found.model.as_deref(), Some("gpt-4o"));
+        assert_eq!(&target[found.in_path.unwrap()], "gpt-4o");
+        assert_eq!(found.stream, Some(true), "as the body says");
+        let long = format!("/openai/deployments/{}/x", "y".repeat(201));
+        assert!(by_path(Asked::default(), &long).is_err());
+    }
+
+    #[test]
+    fn the_most_tokens_are_read_in_each_apis_words() {
+        for (body, most) in [
+            (r#"{"max_tokens":7}"#, Some(7)),
+            (r#"{"model":"m","max_completion_tokens":8}"#, Some(8)),
+            (r#"{"max_output_tokens":9}"#, Some(9)),
+            (r#"{"options":{"num_predict":10,"seed":1}}"#, Some(10)),
+            (r#"{"options":{"num_predict":-1}}"#, None),
+            (r#"{"max_tokens":"7","options":7}"#, None),
+            ("{}", None),
+        ] {
+            let found = asked(body.as_bytes(), Look::MustBeJson).unwrap();
+            assert_eq!(found.max_tokens, most, "{body}");
+        }
     }
 
     #[test]

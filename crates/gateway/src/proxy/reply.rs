@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::admit::Circuit;
-use super::answer::{Answer, AnswerError};
+use super::answer::Answer;
+use super::cut::AnswerError;
 use super::upload::Wanted;
 use super::{headers, upgrade};
 use crate::fallback;

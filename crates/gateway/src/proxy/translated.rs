@@ -1,5 +1,7 @@
 //! An answer that comes in another API's words than the client's.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::Response;
 use http::header::CONTENT_TYPE;
@@ -9,9 +11,11 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::answer::{Answer, Bounds};
-use super::attempt::{Attempt, HELD_BACK, reached};
+use super::attempt::{Attempt, reached};
 use super::guard::Guard;
+use super::opening::HELD_BACK;
 use super::speech::Translation;
+use super::tokens::Bill;
 use crate::judge::{Observed, StreamJudge};
 use crate::llm::translate::{Translator, Untranslatable};
 use crate::runtime::Target;
@@ -43,8 +47,8 @@ pub(super) async fn answer(
     mut incoming: Incoming,
     mut guard: Guard,
     target: &Target,
-    translation: &Translation,
-    bounds: Bounds,
+    (translation, bounds, patience): (&Translation, Bounds, Duration),
+    bill: &Bill<'_>,
 ) -> Attempt {
     if head.status.is_client_error() {
         return Attempt::Answered(error(head, incoming, None, Some(guard), translation, bounds));
@@ -59,7 +63,7 @@ pub(super) async fn answer(
     if !translation.stream {
         let translator = translation.of_whole();
         let answer = Answer::translated(incoming, None, Some(guard), None, translator, bounds);
-        return match answer.collect().await {
+        return match bill.metered(answer, true).collect().await {
             Ok(whole) => {
                 translation.answer(&mut head.headers, false);
                 Attempt::Whole(Response::from_parts(head, whole.to_bytes()))
@@ -78,9 +82,7 @@ pub(super) async fn answer(
         tokio::select! {
             biased;
             first = first_words(&mut incoming, &mut stream, translation.of_stream()) => first,
-            () = tokio::time::sleep(target.client.timeouts().first_token) => {
-                Err(Observed::NoFirstToken.into())
-            }
+            () = tokio::time::sleep(patience) => Err(Observed::NoFirstToken.into()),
             () = reached(bounds.until) => Err(bounds.overdue.into()),
         }
     };
@@ -98,6 +100,7 @@ pub(super) async fn answer(
         let answer = Answer::translated(incoming, first, None, again, translator, bounds);
         return Attempt::Failed { observed, answer: Some(Response::from_parts(head, answer)) };
     }
+    target.saw_first_token(guard.elapsed());
     let answer = Answer::translated(incoming, first, Some(guard), again, translator, bounds);
     Attempt::Answered(Response::from_parts(head, answer))
 }

@@ -26,6 +26,7 @@ use head::is_unambiguous;
 use lanes::Lanes;
 pub(crate) use lanes::Place;
 
+use crate::llm::TokenLimit;
 use crate::llm::translate::Dialect;
 use crate::policies::Pending;
 use crate::proxy::{Upgrade, UploadBody};
@@ -50,6 +51,7 @@ pub(crate) struct Client {
     secret: Option<Secret>,
     auth: Option<(HeaderName, HeaderValue)>,
     lanes: Lanes,
+    tokens: Option<TokenLimit>,
     /// The same without keeping any connection: each request gets one of its own.
     fresh: Pool<Connector, UploadBody>,
     /// For what is to become another protocol, which HTTP/2 cannot: each request gets a connection
@@ -119,6 +121,7 @@ impl Client {
         let lanes = Lanes::new(&builder, &connector, upstream.http2 == Http2::On);
         let header = HeaderValue::from_str(name).ok();
         let (name, secret) = (name.to_owned(), secret.cloned());
+        let tokens = upstream.token_limit.and_then(TokenLimit::new);
         Ok(Client {
             name,
             header,
@@ -126,6 +129,7 @@ impl Client {
             secret,
             auth,
             lanes,
+            tokens,
             fresh,
             upgraded,
             tls,
@@ -196,6 +200,16 @@ impl Client {
     /// What it calls a model, if not as everybody else does.
     pub(crate) fn model(&self, name: &str) -> Option<&str> {
         self.upstream.models.get(name).map(String::as_str)
+    }
+
+    /// Whether it thinks before it answers as this model.
+    pub(crate) fn reasons(&self, model: Option<&str>) -> bool {
+        model.is_some_and(|model| self.upstream.reasons(model))
+    }
+
+    /// How many tokens its requests may cost.
+    pub(crate) fn tokens(&self) -> Option<&TokenLimit> {
+        self.tokens.as_ref()
     }
 
     /// Whether it calls models otherwise.

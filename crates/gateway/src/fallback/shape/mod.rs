@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Response};
 use panelboard_config::{Fallback, UpstreamKind};
 use serde_json::{Value, json};
 
-use super::{Cause, Limit, Wanted};
+use super::{Cause, Limit, Wanted, Why};
 use crate::llm::translate::{Dialect, Fault, FaultKind};
 use ollama::Field;
 
@@ -75,19 +75,26 @@ fn ollama(text: &str, model: &str, field: Field, stream: Option<bool>) -> (&'sta
 /// The API's own error object; `None` where there is no API but HTTP.
 pub(super) fn error(cause: &Cause, wanted: Wanted<'_>) -> Option<Value> {
     let message = cause.detail();
-    let code = format!("circuit_{}", cause.reason());
+    let limited = cause.why == Why::TokenLimit;
+    let code = match limited {
+        true => String::from("rate_limit_exceeded"),
+        false => format!("circuit_{}", cause.reason()),
+    };
     Some(match api(wanted.kind, wanted.path)? {
         Dialect::OpenAi => json!({
             "error": {
                 "message": message,
-                "type": "service_unavailable",
+                "type": if limited { "tokens" } else { "service_unavailable" },
                 "param": null,
                 "code": code,
             }
         }),
         Dialect::Anthropic => json!({
             "type": "error",
-            "error": { "type": "overloaded_error", "message": message },
+            "error": {
+                "type": if limited { "rate_limit_error" } else { "overloaded_error" },
+                "message": message,
+            },
         }),
         Dialect::Ollama => json!({ "error": message }),
     })

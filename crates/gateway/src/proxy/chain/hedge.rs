@@ -167,6 +167,7 @@ fn is_good(attempt: &Attempt) -> bool {
         Attempt::Failed { answer: None, .. }
         | Attempt::Refused(_)
         | Attempt::Foreign(_)
+        | Attempt::Limited(_)
         | Attempt::Full => false,
         Attempt::Answered(_) | Attempt::Whole(_) | Attempt::Switched(_) | Attempt::Upload(_) => {
             true

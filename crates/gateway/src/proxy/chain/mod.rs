@@ -14,19 +14,20 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use hyper::body::Incoming;
+use panelboard::PhaseName;
 
 use self::cached::{Cached, gives_way};
-use self::walk::{Answered, Outcome, SOON, Walk};
+use self::walk::{Answered, Outcome, SOON, Walk, out_of_tokens};
 use super::answer::now;
 use super::attempt::{Exchange, Switched};
-use super::body::{bad_upload, read};
+use super::body::{bad_body, bad_upload, read};
 use super::origin::Origin;
 use super::reply::{self, CIRCUIT, Reply, STATE, passed_on, whole};
 use super::speech::Speech;
 use super::tunnel::Tunnel;
 use super::upgrade::{Upgrade, is_websocket};
-use super::upload;
-use crate::fallback::{self, Cause, Limit, Wanted};
+use super::{model, tokens, upload};
+use crate::fallback::{self, Cause, Limit, Wanted, Why};
 use crate::runtime::{Plan, Runtime};
 use crate::shared::Shared;
 
@@ -56,6 +57,26 @@ pub(super) async fn route(
         Some(prefix) => stripped(path, prefix),
         None => path.to_owned(),
     };
+    let asked = match plan.reads_body {
+        true => model::by_path(asked, &target).map_err(bad_body)?,
+        false => asked,
+    };
+    let wanted = Wanted {
+        kind: plan.kind(),
+        method: &head.method,
+        path: head.uri.path(),
+        model: asked.model.as_deref(),
+        stream: asked.stream,
+    };
+    let shows_headers = runtime.config.gateway().response_headers;
+    let estimate = tokens::estimate(&upload, &asked);
+    let room = match tokens::reserve(plan.tokens.as_ref(), estimate) {
+        Ok(room) => room,
+        Err(wait) => {
+            let cause = out_of_tokens(&plan.route.name, PhaseName::Closed, wait);
+            return Ok(exhausted(runtime, plan, &cause, wanted, shows_headers));
+        }
+    };
     let deadline = plan.route.deadline.and_then(|deadline| now().checked_add(deadline));
     let speech = Speech::of(&head);
     let exchange = Exchange {
@@ -69,8 +90,9 @@ pub(super) async fn route(
         pseudonym: &shared.pseudonym,
         upgrade: upgrade.as_ref(),
         deadline,
+        estimate,
+        room,
     };
-    let shows_headers = runtime.config.gateway().response_headers;
     let cached = Cached::of(&exchange);
     if let Some(hit) = cached.as_ref().and_then(Cached::hit) {
         return Ok(hit);
@@ -123,13 +145,6 @@ pub(super) async fn route(
             return Ok(last);
         }
     }
-    let wanted = Wanted {
-        kind: plan.kind(),
-        method: &head.method,
-        path: head.uri.path(),
-        model: asked.model.as_deref(),
-        stream: asked.stream,
-    };
     Ok(exhausted(runtime, plan, &cause, wanted, shows_headers))
 }
 
@@ -157,7 +172,9 @@ fn exhausted(
     shows_headers: bool,
 ) -> Response<Reply> {
     let circuit = plan.targets.first().map_or("", |target| target.circuit.as_str());
-    let mut response = match runtime.config.fallback_for(&plan.route, circuit) {
+    let fallback = runtime.config.fallback_for(&plan.route, circuit);
+    // A limit is for the client to know of, and nothing is the matter with the service.
+    let mut response = match fallback.filter(|_| cause.why != Why::TokenLimit) {
         Some(fallback) => fallback::friendly(fallback, cause, wanted),
         None => fallback::error(cause, wanted),
     };

@@ -261,6 +261,14 @@ impl<'a> Walk<'a> {
             }
             Attempt::Upload(fault) => Asked::Ended(Outcome::Upload(fault)),
             Attempt::Full => Asked::Full,
+            Attempt::Limited(wait) => {
+                // What upstreams and circuits say counts more.
+                if self.cause.is_none() {
+                    let phase = circuit.breaker.phase();
+                    self.cause = Some(out_of_tokens(target.client.name(), phase, wait));
+                }
+                Asked::LeftOut
+            }
             Attempt::Refused(rejected) => {
                 let paced = rejected.reason() == Reason::Paced;
                 let why = match paced && circuit.breaker.snapshot().quota_used_up {
@@ -377,9 +385,15 @@ pub(super) enum Asked {
     Ended(Outcome),
     Failed(Observed),
     Refused(Rejected),
-    /// It cannot be asked this.
+    /// It cannot be asked this, or has no tokens left for it.
     LeftOut,
     Full,
+}
+
+/// So many tokens as are allowed to a route or an upstream have been used.
+pub(super) fn out_of_tokens(of: &str, phase: PhaseName, retry_after: Duration) -> Cause {
+    let (circuit, why) = (of.to_owned(), Why::TokenLimit);
+    Cause { circuit, phase, why, retry_after, left_out: String::new() }
 }
 
 fn failure(circuit: &Circuit, observed: Observed) -> Cause {

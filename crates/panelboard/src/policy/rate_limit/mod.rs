@@ -63,6 +63,16 @@ struct Shared {
     arrival: AtomicU64,
 }
 
+/// Room in a rate limit, of which it turns out later how much was needed. Dropping it leaves it as it
+/// was taken.
+#[derive(Clone)]
+#[must_use = "without a correction, what was taken counts"]
+pub struct Reservation {
+    limit: RateLimit,
+    taken: u32,
+    granted: Tick,
+}
+
 /// The rate limit is used up.
 ///
 /// # Examples
@@ -122,6 +132,29 @@ impl RateLimit {
     /// When they do not conform now. The limit is as it was.
     pub fn try_acquire(&self, calls: u32) -> Result<(), RateLimited> {
         self.take(calls, Duration::ZERO).map(|_| ())
+    }
+
+    /// Takes room for so many calls now, or none, where it is not known yet how many there will be:
+    /// of tokens, say, of which an answer tells the number at its end.
+    ///
+    /// # Errors
+    /// When they do not conform now. The limit is as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use panelboard::policy::rate_limit::RateLimit;
+    ///
+    /// let tokens = RateLimit::new(1_000, Duration::from_secs(60), 1_000)?;
+    /// let room = tokens.reserve(900).expect("there is room");
+    /// assert!(tokens.reserve(200).is_err());
+    /// room.correct(50);
+    /// assert!(tokens.reserve(200).is_ok());
+    /// # Ok::<(), panelboard::SettingsError>(())
+    /// ```
+    pub fn reserve(&self, calls: u32) -> Result<Reservation, RateLimited> {
+        let Grant { next, .. } = self.grant(calls, Duration::ZERO)?;
+        Ok(Reservation { limit: self.clone(), taken: calls, granted: next })
     }
 
     /// Takes room for so many calls, and waits until they conform, up to
@@ -211,15 +244,30 @@ impl RateLimit {
 
     /// Takes room for calls that are made after the wait that it returns.
     fn take(&self, calls: u32, patience: Duration) -> Result<Duration, RateLimited> {
-        let Shared { gcra, arrival } = &*self.shared;
+        self.grant(calls, patience).map(|grant| grant.wait)
+    }
+
+    fn grant(&self, calls: u32, patience: Duration) -> Result<Grant, RateLimited> {
         let now = self.clock.now();
+        self.shift(|gcra, arrival| {
+            let grant = gcra.take(arrival, now, calls, patience)?;
+            Ok((grant.next, grant))
+        })
+    }
+
+    /// The one loop that moves the theoretical arrival time.
+    fn shift<T>(
+        &self,
+        step: impl Fn(&Gcra, Tick) -> Result<(Tick, T), RateLimited>,
+    ) -> Result<T, RateLimited> {
+        let Shared { gcra, arrival } = &*self.shared;
         // Relaxed: the word is all there is; nothing else is published with it.
         let mut seen = arrival.load(Ordering::Relaxed);
         loop {
-            let Grant { next, wait } = gcra.take(Tick::from_nanos(seen), now, calls, patience)?;
+            let (next, out) = step(gcra, Tick::from_nanos(seen))?;
             let swap = (Ordering::Relaxed, Ordering::Relaxed);
             match arrival.compare_exchange_weak(seen, next.as_nanos(), swap.0, swap.1) {
-                Ok(_) => return Ok(wait),
+                Ok(_) => return Ok(out),
                 Err(other) => seen = other,
             }
         }
@@ -233,6 +281,32 @@ impl fmt::Debug for RateLimit {
             .field("burst", &self.shared.gcra.burst())
             .field("max_wait", &self.max_wait)
             .finish_non_exhaustive()
+    }
+}
+
+// ===== impl Reservation =====
+
+impl Reservation {
+    /// So many calls were made in the end. Of what was taken for others, as much is given back as has
+    /// not come free meanwhile; if there were more, those who come next wait for it.
+    pub fn correct(self, made: u32) {
+        let now = self.limit.clock.now();
+        let calls = (self.taken, made);
+        // It never refuses.
+        let _ = self
+            .limit
+            .shift(|gcra, arrival| Ok((gcra.correct(arrival, now, self.granted, calls), ())));
+    }
+
+    /// How many calls room was taken for.
+    pub fn taken(&self) -> u32 {
+        self.taken
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("taken", &self.taken).finish_non_exhaustive()
     }
 }
 
