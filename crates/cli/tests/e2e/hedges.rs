@@ -194,7 +194,9 @@ fn the_bulkhead_has_room_for_both_or_there_is_one() {
 fn the_deadline_holds_for_both() {
     let upstreams = three();
     let gateway = gateway(&upstreams, "hedge = \"50ms\"\ndeadline = \"300ms\"");
-    upstreams.iter().for_each(|upstream| upstream.set("hang"));
+    for upstream in &upstreams {
+        upstream.set("hang");
+    }
     let started = Instant::now();
     assert!(gateway.get("/").status >= 503);
     assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());

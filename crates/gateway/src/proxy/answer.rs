@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use panelboard::policy::bulkhead::BulkheadPermit;
@@ -14,18 +14,13 @@ use tokio::time::{Instant, Sleep};
 use super::cut::AnswerError;
 use super::guard::Guard;
 use super::headers::keep_trailers;
-use crate::judge::{Observed, StreamEnd, StreamJudge};
+use super::watch::{Passed, State, Watch};
+use crate::judge::{Observed, StreamJudge};
 use crate::llm::Meter;
 use crate::llm::translate::Translator;
 use crate::policies::UnderWay;
 use crate::policies::cache::Recording;
 use crate::upstream::Place;
-
-/// What a client is told whose stream is cut.
-const EARLY: &str = "the upstream ended this stream early";
-
-/// A probe that is still getting somewhere renews its lease this often.
-const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 pin_project! {
     /// The body of an answer.
@@ -53,41 +48,6 @@ pub(crate) struct Kept {
     pub(crate) under_way: Option<UnderWay>,
 }
 
-/// What is known of the body while it passes.
-struct Watch {
-    /// `None` once judged, be it by the head.
-    guard: Option<Guard>,
-    stream: Option<StreamJudge>,
-    /// For a client who does not know the upstream's words.
-    translator: Option<Box<Translator>>,
-    /// What is written down of it, to be kept.
-    recording: Option<Box<Recording>>,
-    /// What it costs, if that matters.
-    meter: Option<Meter>,
-    /// How long the upstream may be silent.
-    stall: Duration,
-    /// When it must be through.
-    until: Option<Instant>,
-    /// What it is if it is not.
-    overdue: Observed,
-    /// Since when it has been silent.
-    silent_since: Instant,
-    renewed: Instant,
-    /// What to add before the connection is ended abnormally.
-    last_words: Option<Bytes>,
-    state: State,
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum State {
-    Passing,
-    /// The upstream failed; what came before is yet to be written.
-    Failing(Observed),
-    /// The upstream failed; the client is yet to be told.
-    Ending(Observed),
-    Done,
-}
-
 /// What bounds an answer.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Bounds {
@@ -98,9 +58,6 @@ pub(crate) struct Bounds {
     /// What it is if it is not.
     pub(crate) overdue: Observed,
 }
-
-/// What a poll of the body gives.
-type Passed = Poll<Option<Result<Frame<Bytes>, AnswerError>>>;
 
 impl Answer {
     pub(crate) fn new(
@@ -308,202 +265,6 @@ fn poll_piece(
             }
             (None, Some(held)) => return Poll::Ready(Some(Ok(held))),
             (frame, _) => return Poll::Ready(frame),
-        }
-    }
-}
-
-// ===== impl Watch =====
-
-impl Watch {
-    /// Takes note of a frame that goes to the client.
-    fn pass(&mut self, frame: &Frame<Bytes>) {
-        if let (Some(recording), Some(data)) = (&mut self.recording, frame.data_ref())
-            && !recording.add(data)
-        {
-            self.recording = None;
-        }
-        if let (Some(meter), Some(data)) = (&mut self.meter, frame.data_ref()) {
-            meter.feed(data);
-        }
-        let data = match (&mut self.stream, frame.data_ref()) {
-            (Some(stream), Some(data)) => stream.feed(data).data,
-            _ => true,
-        };
-        let now = now();
-        if data {
-            self.silent_since = now;
-            if now.duration_since(self.renewed) >= RENEW_EVERY {
-                self.renewed = now;
-                if let Some(guard) = &self.guard {
-                    guard.renew();
-                }
-            }
-        }
-    }
-
-    /// Puts a frame in the client's words.
-    fn translate(&mut self, frame: Frame<Bytes>, cx: &mut Context<'_>) -> Passed {
-        // Trailers speak of bytes that the client does not get.
-        let data = frame.into_data().unwrap_or_default();
-        let mut said = BytesMut::new();
-        let fed = self.translator.as_mut().map(|translator| translator.feed(&data, &mut said));
-        match fed {
-            Some(Err(reason)) => {
-                let cause = reason.to_string();
-                self.fail_with(Observed::Untranslatable, Some(&cause), said, cx)
-            }
-            Some(Ok(())) | None if said.is_empty() => {
-                // Nothing can be said of it yet; the next frame may be here.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Some(Ok(())) | None => Poll::Ready(Some(Ok(Frame::data(said.freeze())))),
-        }
-    }
-
-    /// The upstream's body has come to its end; the client's may have more to say, or be
-    /// incomplete.
-    fn translate_end(&mut self, cx: &mut Context<'_>) -> Passed {
-        let mut said = BytesMut::new();
-        let finished = self.translator.as_mut().map(|translator| translator.finish(&mut said));
-        match finished {
-            Some(Err(reason)) => {
-                // A stream without its end is known as such.
-                let observed = self.finding().unwrap_or(Observed::Untranslatable);
-                let cause = reason.to_string();
-                self.fail_with(observed, Some(&cause), said, cx)
-            }
-            Some(Ok(())) | None => {
-                self.end();
-                let said = Some(said.freeze()).filter(|said| !said.is_empty());
-                Poll::Ready(said.map(|said| Ok(Frame::data(said))))
-            }
-        }
-    }
-
-    /// What is wrong with a stream that has come to its end, if anything is.
-    fn finding(&mut self) -> Option<Observed> {
-        let stream = self.stream.as_mut()?;
-        match stream.finish() {
-            StreamEnd::Error => Some(Observed::StreamError),
-            StreamEnd::Unreasoned => Some(Observed::NoFinishReason),
-            StreamEnd::Open if stream.needs_marker() => Some(Observed::StreamUnfinished),
-            StreamEnd::Open | StreamEnd::Marked => None,
-        }
-    }
-
-    /// The body has come to its end.
-    fn end(&mut self) {
-        self.state = State::Done;
-        self.judge_whole();
-    }
-
-    /// All of the body has come.
-    fn judge_whole(&mut self) {
-        let observed = self.finding();
-        let recording = self.recording.take().filter(|_| observed.is_none());
-        if let Some(recording) = recording {
-            recording.finish();
-        }
-        if let Some(guard) = self.guard.take() {
-            match observed {
-                Some(observed) => guard.settle(observed),
-                None => guard.complete(),
-            }
-        }
-    }
-
-    /// The upstream failed: says so to the breaker, and then to the client as far as that goes.
-    fn fail(&mut self, observed: Observed, cx: &mut Context<'_>) -> Passed {
-        if self.translator.is_some() {
-            return self.fail_with(observed, None, BytesMut::new(), cx);
-        }
-        if let Some(guard) = self.guard.take() {
-            guard.settle(observed);
-        }
-        // Within an event they would become part of it.
-        let fits = self.stream.as_ref().is_some_and(StreamJudge::is_between_events);
-        match self.last_words.take().filter(|_| fits) {
-            Some(words) => {
-                self.state = State::Failing(observed);
-                Poll::Ready(Some(Ok(Frame::data(words))))
-            }
-            None => self.flush(observed, cx),
-        }
-    }
-
-    /// The same where the client gets other words than the upstream's: after those that came out of
-    /// it.
-    fn fail_with(
-        &mut self,
-        observed: Observed,
-        cause: Option<&str>,
-        mut said: BytesMut,
-        cx: &mut Context<'_>,
-    ) -> Passed {
-        if let Some(guard) = self.guard.take() {
-            guard.settle_because(observed, cause);
-        }
-        self.state = State::Failing(observed);
-        if let Some(translator) = &mut self.translator {
-            if translator.is_of_error() {
-                // What an error says is worth less than that it is one.
-                self.state = State::Done;
-                let finished = translator.finish(&mut said);
-                debug_assert!(finished.is_ok(), "an error can be made of anything");
-            } else {
-                said.extend_from_slice(&translator.last_words(EARLY));
-            }
-        }
-        match said.is_empty() {
-            true => self.flush(observed, cx),
-            false => Poll::Ready(Some(Ok(Frame::data(said.freeze())))),
-        }
-    }
-
-    /// When a body fails, hyper drops what it has not written yet. So it gets a turn to write.
-    fn flush(&mut self, observed: Observed, cx: &mut Context<'_>) -> Passed {
-        self.state = State::Ending(observed);
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn deadline(&self) -> Instant {
-        let stalled = self.silent_since + self.stall;
-        self.until.map_or(stalled, |until| until.min(stalled))
-    }
-
-    /// When there is something to do although nothing comes.
-    fn next(&self) -> Instant {
-        let slow_at = self.guard.as_ref().and_then(Guard::slow_at);
-        slow_at.map_or(self.deadline(), |slow_at| slow_at.min(self.deadline()))
-    }
-
-    /// Whether what the timer rang for is that the call is slow from now on.
-    fn found_slow(&mut self) -> bool {
-        let deadline = self.deadline();
-        match &mut self.guard {
-            Some(guard) if guard.slow_at().is_some_and(|slow_at| slow_at < deadline) => {
-                guard.mark_slow();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn timed_out(&self) -> Observed {
-        match self.until {
-            Some(until) if until <= self.silent_since + self.stall => self.overdue,
-            _ => Observed::BodyStalled,
-        }
-    }
-}
-
-/// Whatever became of it: passed on, cut, or the client has gone.
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if let Some(meter) = self.meter.take() {
-            meter.finish(self.stream.as_ref().map(StreamJudge::usage));
         }
     }
 }

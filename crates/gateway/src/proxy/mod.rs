@@ -22,6 +22,7 @@ mod tunnel;
 mod upgrade;
 mod upload;
 mod via;
+mod watch;
 
 use std::sync::Arc;
 

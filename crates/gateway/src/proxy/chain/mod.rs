@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::response::Parts as ResponseHead;
 use http::{HeaderValue, Response};
 use hyper::body::Incoming;
 use panelboard::PhaseName;
 
 use self::cached::{Cached, gives_way};
 use self::walk::{Answered, Outcome, SOON, Walk, out_of_tokens};
+use super::admit::Circuit;
 use super::answer::now;
 use super::attempt::{Exchange, Switched};
 use super::body::{bad_body, bad_upload, read};
@@ -28,7 +30,8 @@ use super::tunnel::Tunnel;
 use super::upgrade::{Upgrade, is_websocket};
 use super::{model, tokens, upload};
 use crate::fallback::{self, Cause, Limit, Wanted, Why};
-use crate::runtime::{Plan, Runtime};
+use crate::listen::Caller;
+use crate::runtime::{Plan, Runtime, Target};
 use crate::shared::Shared;
 
 /// What a client wants.
@@ -113,22 +116,8 @@ pub(super) async fn route(
             return Ok(answer.map(|answer| answer.with_upload(rest)));
         }
         Outcome::Switched { switched, place, circuit } => {
-            let target = &plan.targets[place];
-            let Switched { head, upstream, trace, kept } = *switched;
-            if let Some(upgrade) = upgrade {
-                let tunnel = Tunnel {
-                    client: upgrade.client,
-                    upstream,
-                    websocket: is_websocket(&head.headers),
-                    idle: target.client.timeouts().tunnel_idle,
-                    gauge: shared.metrics.tunnel(&plan.route.name, &target.circuit),
-                    breaker: circuit.breaker.clone(),
-                    trace,
-                    caller: origin.caller(),
-                    kept,
-                };
-                tunnel.open(&shared.listeners.drain);
-            }
+            let (target, by) = (&plan.targets[place], origin.caller());
+            let head = tunnelled(shared, plan, target, &circuit, *switched, upgrade, by);
             return Ok(reply::switched(head, &circuit, target.client.header(), shows_headers));
         }
         Outcome::Upload(fault) => return Err(bad_upload(fault, plan)),
@@ -146,6 +135,35 @@ pub(super) async fn route(
         }
     }
     Ok(exhausted(runtime, plan, &cause, wanted, shows_headers))
+}
+
+/// Goes on in the protocol that client and upstream have agreed on; gives the head that tells the
+/// client so.
+fn tunnelled(
+    shared: &Shared,
+    plan: &Plan,
+    target: &Target,
+    circuit: &Circuit,
+    switched: Switched,
+    upgrade: Option<Upgrade>,
+    caller: Arc<Caller>,
+) -> ResponseHead {
+    let Switched { head, upstream, trace, kept } = switched;
+    if let Some(upgrade) = upgrade {
+        let tunnel = Tunnel {
+            client: upgrade.client,
+            upstream,
+            websocket: is_websocket(&head.headers),
+            idle: target.client.timeouts().tunnel_idle,
+            gauge: shared.metrics.tunnel(&plan.route.name, &target.circuit),
+            breaker: circuit.breaker.clone(),
+            trace,
+            caller,
+            kept,
+        };
+        tunnel.open(&shared.listeners.drain);
+    }
+    head
 }
 
 /// What the route's own limits say to a request, before anything is done for it.
