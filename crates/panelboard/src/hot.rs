@@ -148,7 +148,6 @@ fn nanos(duration: Option<Duration>) -> u64 {
     Tick::ZERO.after(duration.unwrap_or_default()).as_nanos()
 }
 
-#[cfg(feature = "tokio")]
 fn duration(nanos: u64) -> Option<Duration> {
     (nanos != 0).then(|| Duration::from_nanos(nanos))
 }

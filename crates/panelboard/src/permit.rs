@@ -112,7 +112,6 @@ impl<B: AsInner> Lent<B> {
     }
 
     /// Whom it is given back to, unless it has been.
-    #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn breaker(&self) -> Option<&Inner> {
         self.breaker.as_ref().map(AsInner::inner)
