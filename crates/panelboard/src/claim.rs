@@ -6,6 +6,9 @@ use panelboard_core::round::PROBE_BITS;
 use panelboard_core::state::Role;
 use panelboard_core::{Tick, Ticket};
 
+/// In when a call began: it is a probe that has been found slow. No clock runs for 292 years.
+const PROBE_SLOW: u64 = 1 << 63;
+
 /// What a breaker needs to know of a call when it ends, in two registers: under which generation
 /// it was let through and as what, and when it began, if calls are timed.
 #[derive(Copy, Clone, Debug)]
@@ -56,7 +59,7 @@ impl Claim {
 
     /// Whether both are the claim of one call, provided it is a marked voter's or a probe's.
     pub(crate) fn is_same_call(self, other: Claim) -> bool {
-        let call = |claim: Claim| match claim.was_found_slow() {
+        let call = |claim: Claim| match claim.ticket & ROLE == FOUND_SLOW {
             true => claim.ticket & !ROLE,
             false => claim.ticket,
         };
@@ -65,7 +68,8 @@ impl Claim {
 
     #[inline]
     fn begun(self, started: Option<Tick>) -> Claim {
-        let started = started.and_then(|tick| NonZeroU64::new(tick.as_nanos().wrapping_add(1)));
+        let started =
+            started.and_then(|tick| NonZeroU64::new(tick.as_nanos().min(PROBE_SLOW - 2) + 1));
         Claim { started, ..self }
     }
 
@@ -101,23 +105,28 @@ impl Claim {
 
     #[inline]
     pub(crate) fn started(self) -> Option<Tick> {
-        self.started.map(|tick| Tick::from_nanos(tick.get() - 1))
+        self.started.map(|tick| Tick::from_nanos((tick.get() & !PROBE_SLOW) - 1))
     }
 
     /// This call has been found slow, and its end will not be; says whether it was timed until now.
-    /// Of a voter it is still known when it began: it matters how long it takes in the end.
+    /// Of a voter it is still known when it began, and of a probe, which may weigh while closed (the
+    /// one that tries a used-up quota): it matters how long it takes in the end.
     pub(crate) fn find_slow(&mut self) -> bool {
         let timed = self.started.is_some() && !self.was_found_slow();
         match self.ticket & ROLE {
             VOTER if timed => self.ticket |= FOUND_SLOW,
             FOUND_SLOW => {}
+            PROBE => self.started = self.started.map(|tick| tick | PROBE_SLOW),
             _ => self.started = None,
         }
         timed
     }
 
     pub(crate) fn was_found_slow(self) -> bool {
-        self.ticket & ROLE == FOUND_SLOW
+        match self.ticket & ROLE {
+            PROBE => self.started.is_some_and(|tick| tick.get() & PROBE_SLOW != 0),
+            role => role == FOUND_SLOW,
+        }
     }
 }
 
@@ -139,7 +148,7 @@ mod tests {
                 assert!(claim.find_slow() && !claim.find_slow());
                 assert_eq!((claim.ticket(), claim.is_voter_of(face)), (ticket, false));
                 let kept = claim.started().is_some();
-                assert_eq!((kept, claim.was_found_slow()), (role == Role::Voter, kept));
+                assert_eq!((kept, claim.was_found_slow()), (role != Role::Bystander, kept));
                 let marked = Claim::new(ticket, Some(Tick::ZERO)).marked(9);
                 let mut slow = marked;
                 assert!(slow.find_slow() && slow.is_same_call(marked));
